@@ -1,0 +1,203 @@
+# Copyright: (c) 2026, The wheelhouse founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The settings of users and indexes, written once for the modules of one thing and for the whole layout."""
+
+from __future__ import annotations
+
+from textwrap import indent
+
+_TYPE = r"""
+type:
+  description:
+    - What the index is. V(stage) (devpi 7 calls it V(local)) takes uploads, V(mirror) (devpi 7 calls it V(remote))
+      fetches from another index. Either word works with either version.
+    - V(constrained), V(findlinks) and V(merge) need the plugin that adds them.
+    - An index that exists keeps its type, which devpi cannot change. A new index without it becomes a stage.
+  type: str
+  choices: [stage, local, mirror, remote, constrained, findlinks, merge]
+"""
+
+_INDEX = (
+    _TYPE
+    + r"""
+title:
+  description: A line that describes the index. Empty text removes it.
+  type: str
+description:
+  description: A longer text that describes the index. Empty text removes it.
+  type: str
+custom_data:
+  description: Any data; devpi keeps it and does nothing with it.
+  type: raw
+volatile:
+  description:
+    - Whether releases may be replaced and deleted, and the index itself deleted.
+    - devpi makes it V(true) for a new index.
+  type: bool
+bases:
+  description:
+    - The indexes that this one inherits from, each as C(user/index). Their order counts.
+    - For a stage.
+  type: list
+  elements: str
+acl_upload:
+  description:
+    - Who may upload. Names of users and groups, V(:AUTHENTICATED:) or V(:ANONYMOUS:). Their order does not count.
+    - devpi makes it the owner for a new index. For a stage.
+  type: list
+  elements: str
+acl_toxresult_upload:
+  description:
+    - Who may upload the results of tox. devpi makes it V(:ANONYMOUS:) for a new index. For a stage.
+  type: list
+  elements: str
+mirror_whitelist:
+  description:
+    - Projects that are taken from mirrors although they exist in a private index. V(*) stands for all of them.
+    - devpi 7 keeps the rules for single projects elsewhere, so only V(['*']) and V([]) can be set there.
+    - For a stage.
+  type: list
+  elements: str
+project_inheritance_rules:
+  description:
+    - How devpi 7 says O(mirror_whitelist).
+    - V(allow all) is V(['*']) there, and V(block type:remote if local_exists) is V([]).
+  type: list
+  elements: str
+  choices: [allow all, "block type:remote if local_exists"]
+mirror_whitelist_inheritance:
+  description:
+    - Whether the whitelists of this index and of its bases are intersected or united. For a stage.
+  type: str
+  choices: [intersection, union]
+trust_inheritance_rules_from:
+  description:
+    - How devpi 7 says O(mirror_whitelist_inheritance).
+    - V(none) is V(intersection) there, and V(type:not remote) is V(union).
+  type: str
+  choices: [none, "type:not remote"]
+mirror_url:
+  description:
+    - The URL of the index that a mirror fetches from, such as C(https://mirrors.aliyun.com/pypi/simple/).
+    - A new mirror needs it. devpi-server dies at its next start of a mirror without it.
+    - User and password in it are not shown in diffs or logs, but devpi itself shows them to everybody.
+  type: str
+remote_url:
+  description: How devpi 7 says O(mirror_url).
+  type: str
+mirror_web_url_fmt:
+  description:
+    - The URL of a project's page on the mirror, with C({name}) for the project. Empty text removes it.
+  type: str
+remote_web_url_fmt:
+  description: How devpi 7 says O(mirror_web_url_fmt).
+  type: str
+mirror_cache_expiry:
+  description:
+    - How many seconds devpi waits before it asks the mirror again whether a project changed.
+    - V(0) is refused, because devpi then answers 404 for every project, for good.
+  type: int
+remote_refresh_delay:
+  description: How devpi 7 says O(mirror_cache_expiry).
+  type: int
+mirror_no_project_list:
+  description: Whether the mirror has no list of all its projects.
+  type: bool
+remote_no_project_list:
+  description: How devpi 7 says O(mirror_no_project_list).
+  type: bool
+mirror_use_external_urls:
+  description: Whether files are fetched from the mirror by the clients, and not by devpi.
+  type: bool
+remote_use_external_urls:
+  description: How devpi 7 says O(mirror_use_external_urls).
+  type: bool
+mirror_ignore_serial_header:
+  description:
+    - Whether the serials of the mirror are ignored. Needed when O(mirror_url) changes to a mirror without serials.
+    - devpi 7 needs no such setting, and it is refused there.
+  type: bool
+mirror_provides_core_metadata:
+  description:
+    - Whether the mirror has the core metadata of files beside them.
+    - devpi 7 needs no such setting, and it is refused there.
+  type: bool
+settings:
+  description:
+    - Settings that plugins add, by name, such as C(uploadtrigger_jenkins) or C(constraints). They are passed on as
+      they are.
+  type: dict
+"""
+)
+
+_USER = r"""
+email:
+  description: The address of the user. Empty text removes it.
+  type: str
+title:
+  description: A line that describes the user. Empty text removes it.
+  type: str
+description:
+  description: A longer text that describes the user. Empty text removes it.
+  type: str
+custom_data:
+  description: Any data; devpi keeps it and does nothing with it.
+  type: raw
+password:
+  description:
+    - The password. A new user needs one, and it must not be empty.
+    - It is tried by a login, and written only when that fails. Each login costs the server about 0.2 seconds.
+    - The password of V(root) is refused, because it is what this collection logs in with.
+  type: str
+"""
+
+_UPDATE_PASSWORD = r"""
+update_password:
+  description:
+    - V(always) makes sure that the password of a user that exists works. V(on_create) leaves it alone.
+  type: str
+  choices: [always, on_create]
+  default: always
+"""
+
+
+class ModuleDocFragment:
+    """Options of an index, of a user, and of a layout that holds both."""
+
+    INDEX = "options:\n" + indent(_INDEX, "  ")
+
+    USER = "options:\n" + indent(_USER + _UPDATE_PASSWORD, "  ")
+
+    LAYOUT = (
+        "options:\n"
+        + indent(_UPDATE_PASSWORD, "  ")
+        + r"""
+  users:
+    description: The users, each with its indexes.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description:
+          - The name of the user. Letters, digits and C(-.@_).
+          - V(root) may stand here for its indexes, such as V(pypi).
+        type: str
+        required: true
+"""
+        + indent(_USER, "      ")
+        + r"""
+      indexes:
+        description:
+          - The indexes of the user. Where it is left out, the indexes of this user are not touched.
+        type: list
+        elements: dict
+        suboptions:
+          name:
+            description: The name of the index without its user, such as V(dev).
+            type: str
+            required: true
+"""
+        + indent(_INDEX, "          ")
+    )

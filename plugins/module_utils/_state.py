@@ -1,0 +1,354 @@
+# Copyright: (c) 2026, The wheelhouse founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Wanted against actual: one ordered list of changes.
+
+Check mode, --diff and apply all read that list; nothing compares a second time. A single index or a single user is a
+layout with one entry.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, path_of
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import (
+    MIRROR_TYPES,
+    Config,
+    Dialect,
+    DialectError,
+)
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import find_circle, masked
+
+SET_BY_DEVPI_INIT = "(set by devpi-init)"
+
+NEW_SERVER: dict[str, Config] = {
+    "root": {
+        "indexes": {
+            "pypi": {
+                "type": "mirror",
+                "volatile": False,
+                "title": "PyPI",
+                "mirror_url": SET_BY_DEVPI_INIT,
+                "mirror_web_url_fmt": SET_BY_DEVPI_INIT,
+            }
+        }
+    }
+}
+"""What devpi-init leaves (``set_default_indexes`` in devpi_server/main.py, 6.20.3)."""
+
+NEW_SERVER_VERSION = "6.20.3"
+"""The version whose words describe NEW_SERVER."""
+
+
+class RefusedError(Exception):
+    """What is wanted cannot or must not be done. Holds one sentence for each reason; nothing was written."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("\n".join(reasons))
+
+
+class StoppedError(Exception):
+    """A write failed after the plan was made. ``done`` and ``pending`` tell the changes before it and from it on."""
+
+    def __init__(self, reason: ApiError, done: Sequence[Change], pending: Sequence[Change]) -> None:
+        self.done = [str(change) for change in done]
+        self.pending = [str(change) for change in pending]
+        super().__init__(
+            f"Could not {pending[0]}: {reason}\n"
+            f"Done before that: {'; '.join(self.done) or 'nothing'}.\n"
+            f"Not done: {'; '.join(self.pending)}.\n"
+            "Run it again once the cause is gone: it goes on from here."
+        )
+
+
+@dataclass(frozen=True)
+class WantedUser:
+    """A user that shall exist. ``config`` holds the named settings, ``place`` the name of the variable it is from."""
+
+    name: str
+    config: Config
+    password: str | None = None
+    place: str = ""
+
+
+@dataclass(frozen=True)
+class WantedIndex:
+    """An index that shall exist. ``name`` is user/index, ``config`` the named settings in either vocabulary."""
+
+    name: str
+    config: Config
+    place: str = ""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What shall be on the server, and what shall not.
+
+    ``force`` also deletes indexes that hold uploads or are protected by volatile false.
+    ``always_set_password`` tries the passwords of users that exist, and writes those that do not work.
+    """
+
+    users: Sequence[WantedUser] = ()
+    indexes: Sequence[WantedIndex] = ()
+    absent_users: Sequence[str] = ()
+    absent_indexes: Sequence[str] = ()
+    force: bool = False
+    force_option: str = "force"
+    always_set_password: bool = True
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference, and the requests that remove it.
+
+    ``before`` and ``after`` are for people: without secrets, None where the thing does not exist.
+    """
+
+    action: str
+    kind: str
+    name: str
+    requests: tuple[tuple[str, Config | None], ...]
+    before: Config | None = None
+    after: Config | None = None
+
+    def __str__(self) -> str:
+        named = ", ".join(self.differing) if self.action == "update" else ""
+        return f"{self.action} {self.kind} {self.name}" + (f" ({named})" if named else "")
+
+    @property
+    def differing(self) -> list[str]:
+        """The names of the settings that differ."""
+        before, after = self.before or {}, self.after or {}
+        return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+
+    @property
+    def diff(self) -> dict[str, t.Any]:
+        """The change as Ansible shows it with --diff."""
+        header = f"{self.kind} {self.name}"
+        return {
+            "before_header": header,
+            "after_header": header,
+            "before": self.before if self.before is not None else "",
+            "after": self.after if self.after is not None else "",
+        }
+
+
+class Server(t.Protocol):
+    """What planning may ask beyond the tree of users and indexes."""
+
+    def accepts(self, user: str, password: str) -> bool:
+        """Tell whether a login with this password works."""
+
+    def get(self, path: str) -> Config:
+        """Return the result of a GET."""
+
+
+@dataclass
+class Plan:
+    """Works out the changes from what the server has (``actual``, the result of GET /) to what is wanted.
+
+    Raises RefusedError with all reasons at once, before anything is written.
+    """
+
+    wanted: Wanted
+    actual: Mapping[str, Config]
+    dialect: Dialect
+    server: Server
+    _refusals: list[str] = field(default_factory=list)
+
+    def changes(self) -> list[Change]:
+        """Return the changes in the order that the bases dictate: an index after its bases, deletion before them."""
+        indexes = indexes_of(self.actual)
+        users = [change for user in self.wanted.users for change in self._user(user)]
+        translated = self._translated()
+        updates = {
+            index.name: self._index(index, translated[index.name], indexes)
+            for index in self.wanted.indexes
+            if index.name in translated
+        }
+        gone = [name for name in self.wanted.absent_indexes if name in indexes]
+        bases = {name: list(config.get("bases", ())) for name, config in indexes.items()}
+        wanted_bases = {
+            **bases,
+            **{name: list(config["bases"]) for name, config in translated.items() if "bases" in config},
+        }
+        self._check_bases(wanted_bases, gone)
+        deletions = [self._deleted_index(name, indexes[name]) for name in reversed(_bases_first(gone, bases))]
+        departures = [change for name in self.wanted.absent_users for change in self._deleted_user(name, gone)]
+        if self._refusals:
+            raise RefusedError(self._refusals)
+        ordered = _bases_first(list(updates), wanted_bases)
+        return [*users, *(change for name in ordered for change in updates[name]), *deletions, *departures]
+
+    def _translated(self) -> dict[str, Config]:
+        translated = {}
+        for index in self.wanted.indexes:
+            try:
+                translated[index.name] = self.dialect.config(index.config)
+            except DialectError as reason:
+                self._refusals.append(f"{index.place}.{reason}" if index.place else str(reason))
+        return translated
+
+    def _user(self, user: WantedUser) -> list[Change]:
+        config = {key: value for key, value in user.config.items() if value is not None}
+        actual = self.actual.get(user.name)
+        if actual is None:
+            if user.password is None:
+                self._refusals.append(f"User {user.name!r} does not exist yet: a new user needs a password; write one.")
+            filled = {key: value for key, value in config.items() if value}
+            request = ("PUT", {**filled, "password": user.password})
+            after = {**filled, "password": "(new)"}
+            return [Change("create", "user", user.name, (request,), None, masked(after))]
+        # devpi removes what is empty, and shows nothing for it.
+        different = {key: value for key, value in config.items() if (value or None) != (actual.get(key) or None)}
+        before = {key: actual[key] for key in config if actual.get(key)}
+        after = {key: value for key, value in {**before, **config}.items() if value}
+        if (
+            user.password is not None
+            and self.wanted.always_set_password
+            and not self.server.accepts(user.name, user.password)
+        ):
+            different["password"] = user.password
+            before["password"], after["password"] = "(another)", "(new)"
+        if not different:
+            return []
+        return [Change("update", "user", user.name, (("PATCH", different),), masked(before), masked(after))]
+
+    def _index(self, index: WantedIndex, config: Config, indexes: Mapping[str, Config]) -> list[Change]:
+        actual = indexes.get(index.name)
+        owner = index.name.split("/")[0]
+        if actual is None:
+            if owner not in self.actual and owner not in {user.name for user in self.wanted.users}:
+                self._refusals.append(
+                    f"Index {index.name!r} needs the user {owner!r}, who does not exist: create the user first."
+                )
+            config.setdefault("type", self.dialect.type("stage"))
+            return [Change("create", "index", index.name, (("PUT", config),), None, masked(config))]
+        wanted_type = config.get("type", actual["type"])
+        if wanted_type != actual["type"]:
+            self._refusals.append(
+                f"Index {index.name!r} is a {actual['type']} on the server, and devpi cannot make it a {wanted_type}: "
+                f"write type: {actual['type']}, or delete the index first."
+            )
+        different = {key: value for key, value in config.items() if not self.dialect.same(key, value, actual)}
+        # A partial PATCH would reset the settings of plugins: send all that the server has, and the differences.
+        merged = {**actual, **different}
+        if wanted_type in MIRROR_TYPES and not merged.get(self.dialect.mirror_url):
+            self._refusals.append(
+                f"Mirror {index.name!r} has no {self.dialect.mirror_url}, and devpi-server dies of that at its next "
+                "start; write one."
+            )
+        if not different:
+            return []
+        before, after = masked(actual), masked(merged)
+        for key in different:
+            if before.get(key) == after[key] and actual.get(key) != merged[key]:
+                after[key] = f"{after[key]} (other credentials)"
+        return [Change("update", "index", index.name, (("PATCH", merged),), before, after)]
+
+    def _check_bases(self, bases: Mapping[str, Sequence[str]], gone: Sequence[str]) -> None:
+        declared = {index.name for index in self.wanted.indexes}
+        staying = [name for name in bases if name not in gone]
+        for name in staying:
+            for base in bases[name]:
+                if base in gone:
+                    self._refusals.append(
+                        f"Index {base!r} cannot be deleted: it is a base of {name!r}, which stays. "
+                        f"Take it out of the bases of {name!r} first."
+                    )
+                elif base not in bases and base not in declared and name in declared:
+                    self._refusals.append(
+                        f"Index {name!r} has the base {base!r}, which is neither declared nor on the server: "
+                        "declare it, or write bases without it."
+                    )
+        circle = find_circle({name: bases[name] for name in sorted(staying, key=lambda name: name not in declared)})
+        if declared.intersection(circle):
+            self._refusals.append(f"The bases go round in a circle: {' -> '.join(circle)}.")
+
+    def _deleted_index(self, name: str, config: Config) -> Change:
+        requests: tuple[tuple[str, Config | None], ...] = (("DELETE", None),)
+        option = self.wanted.force_option
+        if not config.get("volatile", True):
+            if not self.wanted.force:
+                self._refusals.append(
+                    f"Index {name!r} is protected from deletion (volatile: false): "
+                    f"write {option}: true to delete it with all that it holds."
+                )
+            # devpi refuses to delete an index that is not volatile.
+            requests = (("PATCH", {**config, "volatile": True}), *requests)
+        elif not self.wanted.force and config["type"] not in MIRROR_TYPES:
+            uploads = self.server.get(path_of(name)).get("projects", [])
+            if uploads:
+                self._refusals.append(
+                    f"Index {name!r} holds uploads ({', '.join(uploads[:5])}{', …' if len(uploads) > 5 else ''}), "
+                    f"which would be lost: write {option}: true to delete it with them."
+                )
+        return Change("delete", "index", name, requests, masked(config), None)
+
+    def _deleted_user(self, name: str, gone: Sequence[str]) -> list[Change]:
+        if name not in self.actual:
+            return []
+        left = [index for index in self.actual[name].get("indexes", {}) if f"{name}/{index}" not in gone]
+        if left:
+            self._refusals.append(
+                f"User {name!r} still has indexes ({', '.join(sorted(left))}): "
+                f"write {self.wanted.force_option}: true to delete them too, with all that they hold."
+            )
+        shown = {key: self.actual[name][key] for key in ("email", "title") if key in self.actual[name]}
+        return [Change("delete", "user", name, (("DELETE", None),), masked(shown), None)]
+
+
+def indexes_of(actual: Mapping[str, Config]) -> dict[str, Config]:
+    """Return all indexes of the server as ``user/index`` -> settings."""
+    return {
+        f"{user}/{name}": config for user, entry in actual.items() for name, config in entry.get("indexes", {}).items()
+    }
+
+
+def index_types(actual: Mapping[str, Config]) -> dict[str, str | None]:
+    """Return all indexes of the server as ``user/index`` -> type."""
+    return {name: config["type"] for name, config in indexes_of(actual).items()}
+
+
+def apply(changes: Sequence[Change], client: Client) -> None:
+    """Write the changes in their order. Raises StoppedError at the first that fails."""
+    for number, change in enumerate(changes):
+        try:
+            for method, body in change.requests:
+                client.write(method, path_of(change.name), body)
+        except ApiError as reason:
+            raise StoppedError(reason, changes[:number], changes[number:]) from reason
+
+
+def undeclared(users: Mapping[str, Sequence[str] | None], actual: Mapping[str, Config]) -> tuple[list[str], list[str]]:
+    """Return the users and the indexes (``user/index``) on the server that ``users`` does not declare.
+
+    ``users`` maps a name to its declared indexes, None where they are not managed. Never names root, nor the indexes
+    of a root that is not declared.
+    """
+    absent_users = [name for name in actual if name not in users and name != "root"]
+    absent_indexes = []
+    for user, entry in actual.items():
+        declared = [] if user in absent_users else users.get(user)
+        if declared is not None:
+            absent_indexes += [f"{user}/{index}" for index in entry.get("indexes", {}) if index not in declared]
+    return absent_users, absent_indexes
+
+
+def _bases_first(names: Sequence[str], bases: Mapping[str, Sequence[str]]) -> list[str]:
+    """Sort the names so that each comes after its bases; otherwise their order stays. Circles were refused before."""
+    ordered: dict[str, None] = {}
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in ordered or name in path:
+            return
+        for base in bases.get(name, ()):
+            visit(base, (*path, name))
+        ordered[name] = None
+
+    for name in names:
+        visit(name, ())
+    return [name for name in ordered if name in names]

@@ -1,0 +1,93 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The wheelhouse founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tell what devpi-server has."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: devpi_info
+short_description: Tell the version, users and indexes of devpi-server
+version_added: "0.1.0"
+description:
+  - Tells the version, the features, the users and the indexes of devpi-server.
+  - A login is needed only where a plugin such as devpi-lockdown hides them.
+  - Secrets are left out. In URLs of mirrors, user and password are replaced by asterisks.
+author:
+  - The wheelhouse founders (@wheelhouse)
+extends_documentation_fragment:
+  - wheelhouse.devpi.connection
+  - wheelhouse.devpi.attributes.info
+"""
+
+EXAMPLES = r"""
+- name: Look at devpi-server
+  wheelhouse.devpi.devpi_info:
+  register: devpi
+
+- name: The mirror is set
+  ansible.builtin.assert:
+    that: devpi.indexes['root/pypi'].mirror_url is match('https://mirrors.aliyun.com/')
+"""
+
+RETURN = r"""
+server_version:
+  description: The version of devpi-server.
+  returned: success
+  type: str
+  sample: 6.20.3
+serial:
+  description: The number of the last change on the server. It rises with each change.
+  returned: success
+  type: int
+  sample: 42
+features:
+  description: What the server and its plugins can do, by their own names.
+  returned: success
+  type: list
+  elements: str
+  sample: [server-keyvalue-parsing]
+users:
+  description: The users by name, each with what devpi shows of them to everybody, without their indexes.
+  returned: success
+  type: dict
+  sample: {"alice": {"email": "alice@example.com", "created": "2026-11-21T10:09:24Z"}}
+indexes:
+  description: The indexes by their full name, with their settings in the words of the version of the server.
+  returned: success
+  type: dict
+  sample: {"root/pypi": {"type": "mirror", "volatile": false, "mirror_url": "https://mirrors.aliyun.com/pypi/simple/"}}
+"""
+
+import typing as t
+
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._module import DevpiModule
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import indexes_of
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import masked
+
+
+def main() -> t.NoReturn:
+    """Run the module."""
+    module = DevpiModule({})
+    try:
+        actual = module.read()
+        features = module.client.get("/+api").get("features", [])
+    except ApiError as reason:
+        module.fail_json(msg=str(reason))
+    module.exit_json(
+        changed=False,
+        server_version=module.client.version,
+        serial=module.client.serial,
+        features=features,
+        users={
+            name: {key: value for key, value in user.items() if key not in ("indexes", "username")}
+            for name, user in actual.items()
+        },
+        indexes=masked(indexes_of(actual)),
+    )
+
+
+if __name__ == "__main__":
+    main()
