@@ -199,5 +199,5 @@ class ModuleDocFragment:
             type: str
             required: true
 """
-        + indent(_INDEX, "          ")
+        + indent(_INDEX.replace("O(", "O(users[].indexes[]."), "          ")
     )

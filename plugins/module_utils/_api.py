@@ -92,7 +92,7 @@ class Client:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ApiError(f"url: {url.split('@')[-1]!r} is no URL; write one such as http://127.0.0.1:3141.")
+            raise ApiError(f"url: {url.rpartition('@')[2]!r} is no URL; write one such as http://127.0.0.1:3141.")
         if parts.username is not None:
             raise ApiError("url: leave user and password out of it; write login_user and login_password.")
         self.url = url.rstrip("/")
@@ -142,7 +142,7 @@ class Client:
         return result
 
     def _login_expired(self) -> bool:
-        """A bad token gives no error of its own: the request counts as anonymous, and only ``/+api`` says so."""
+        """Ask ``/+api``, because a bad token gives no error of its own: the request just counts as anonymous."""
         status = self._request("GET", "/+api").data.get("result", {}).get("authstatus", ["noauth"])
         return bool(status[0] == "noauth")
 
@@ -163,14 +163,14 @@ class Client:
 
     def _failure(self, answer: Answer, method: str, path: str) -> str:
         request = f"{method} {self.url}{path}"
-        if answer.status in (401, 403):
-            # devpi answers 403 for every reason: the framework's own refusal is a permission that is missing.
-            if "no permission" in answer.message or "permission check" in answer.message or answer.status == 401:
-                who = f"User {self._login[0]!r}" if self._login else "Nobody is logged in, and an anonymous user"
-                return (
-                    f"{who} may not do this ({request}). Log in as the owner, or as one of the users of "
-                    "devpi-server's --restrict-modify."
-                )
+        # devpi answers 403 for other reasons too; these are the words of a permission that is missing.
+        not_allowed = "no permission" in answer.message or "permission check" in answer.message
+        if answer.status == 401 or (answer.status == 403 and not_allowed):
+            who = f"User {self._login[0]!r}" if self._login else "Nobody is logged in, and an anonymous user"
+            return (
+                f"{who} may not do this ({request}). Log in as the owner, or as one of the users of "
+                "devpi-server's --restrict-modify."
+            )
         unknown = re.match(r"indexconfig got unexpected keyword arguments: (.*)", answer.message)
         if unknown:
             return (

@@ -48,7 +48,7 @@ def _set_of_projects(names: list[str]) -> list[str]:
 
 
 def _url(value: str | None) -> str | None:
-    """devpi keeps a URL as it was written, and adds the last slash when it uses it."""
+    """Compare without the last slash: devpi keeps a URL as it was written, and adds the slash when it uses it."""
     return value and value.rstrip("/")
 
 
@@ -83,7 +83,7 @@ class Setting:
     @property
     def words(self) -> tuple[Word, ...]:
         """The distinct words for this setting."""
-        return (self.six,) if self.seven in (None, self.six) else (self.six, t.cast(Word, self.seven))
+        return (self.six,) if self.seven is None or self.seven is self.six else (self.six, self.seven)
 
 
 _TEXT: Config = {"type": "str"}

@@ -82,7 +82,7 @@ class DevpiModule(AnsibleModule):
             self.client.log_in(self.params["login_user"], password)
         return self.client.get("/")
 
-    def reach(self, wanted: t.Callable[[Config, Mapping[str, Config]], Wanted]) -> t.NoReturn:
+    def reach(self, wanted: t.Callable[[Config, Mapping[str, Config]], Wanted]) -> None:
         """Bring the server to the wanted state and end the module.
 
         ``wanted`` makes the wanted state from the options and from what the server has; it raises RefusedError where

@@ -93,7 +93,6 @@ server_version:
   sample: 6.20.3
 """
 
-import typing as t
 from collections.abc import Mapping
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import INDEX_OPTIONS, Config
@@ -127,7 +126,7 @@ def wanted(params: Config, actual: Mapping[str, Config]) -> Wanted:
     return Wanted(indexes=[WantedIndex(name, config)])
 
 
-def main() -> t.NoReturn:
+def main() -> None:
     """Run the module."""
     DevpiModule(
         {

@@ -60,7 +60,6 @@ indexes:
   sample: {"root/pypi": {"type": "mirror", "volatile": false, "mirror_url": "https://mirrors.aliyun.com/pypi/simple/"}}
 """
 
-import typing as t
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._module import DevpiModule
@@ -68,7 +67,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import ind
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import masked
 
 
-def main() -> t.NoReturn:
+def main() -> None:
     """Run the module."""
     module = DevpiModule({})
     try:

@@ -91,7 +91,6 @@ server_version:
   sample: 6.20.3
 """
 
-import typing as t
 from collections.abc import Mapping
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import INDEX_OPTIONS, Config
@@ -139,7 +138,7 @@ def wanted(params: Config, actual: Mapping[str, Config]) -> Wanted:
     )
 
 
-def main() -> t.NoReturn:
+def main() -> None:
     """Run the module."""
     index = {"name": {"type": "str", "required": True}, **INDEX_OPTIONS}
     user = {

@@ -75,7 +75,6 @@ server_version:
   sample: 6.20.3
 """
 
-import typing as t
 from collections.abc import Mapping
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import Config
@@ -107,7 +106,7 @@ def wanted(params: Config, actual: Mapping[str, Config]) -> Wanted:
     return Wanted(users=[WantedUser(name, config, password)], always_set_password=always)
 
 
-def main() -> t.NoReturn:
+def main() -> None:
     """Run the module."""
     DevpiModule(
         {
