@@ -1,0 +1,152 @@
+# Copyright: (c) 2026, The wheelhouse founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A server on loopback that behaves as devpi-server does, and misbehaves when a test says so."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Callable
+from urllib.parse import unquote
+
+
+class FakeDevpi:
+    """devpi-server, as far as the collection talks to it.
+
+    ``users`` is what GET / returns; ``uploads`` the projects of an index; ``seen`` every request so far.
+    ``mischief`` holds answers to give instead of the right one: a function for each request, first come first served,
+    None for a request that shall be answered as usual.
+    """
+
+    def __init__(self, version: str = "6.20.3") -> None:
+        self.version = version
+        self.url = ""
+        self.serial = 0
+        self.users: dict[str, Any] = {"root": {"username": "root", "indexes": {}}}
+        self.passwords = {"root": "rootpw"}
+        self.uploads: dict[str, list[str]] = {}
+        self.seen: list[tuple[str, str]] = []
+        self.mischief: list[Callable[[Handler], None] | None] = []
+        self.tokens: dict[str, str] = {}
+
+    @property
+    def written(self) -> list[tuple[str, str]]:
+        """The requests that change something."""
+        return [request for request in self.seen if request[0] != "GET" and request[1] != "/+login"]
+
+    def expire_logins(self) -> None:
+        """Forget all logins, as a restart without a secret file does."""
+        self.tokens.clear()
+
+    def answer(self, method: str, path: str, body: Any, user: str | None) -> tuple[int, dict[str, Any]]:
+        """Return status and JSON for one request."""
+        if path == "/+login":
+            return self._log_in(body)
+        if path == "/+api":
+            status = ["ok", user, []] if user else ["noauth", "", []]
+            return 200, {"result": {"authstatus": status, "features": ["server-keyvalue-parsing"]}}
+        if method == "GET" and path == "/":
+            return 200, {"result": copy.deepcopy(self.users)}
+        name, _slash, index = unquote(path).strip("/").partition("/")
+        if method == "GET":
+            return 200, {"result": {**self.users[name]["indexes"][index], "projects": self.uploads.get(path[1:], [])}}
+        if user != "root":
+            return 403, {"message": "Access was denied. Unauthorized: PyPIView failed permission check"}
+        self.serial += 1
+        if index:
+            self._write_index(method, self.users[name]["indexes"], index, body)
+        else:
+            self._write_user(method, name, body)
+        return 200, {"result": {}}
+
+    def _log_in(self, body: Any) -> tuple[int, dict[str, Any]]:
+        if self.passwords.get(body["user"]) != body["password"]:
+            return 401, {"message": f"user {body['user']!r} could not be authenticated"}
+        token = f"token-{len(self.seen)}"
+        self.tokens[token] = body["user"]
+        return 200, {"result": {"password": token, "expiration": 36000}}
+
+    def _write_index(self, method: str, indexes: dict[str, Any], name: str, body: Any) -> None:
+        if method == "DELETE":
+            del indexes[name]
+        else:
+            indexes[name] = {"volatile": True, **indexes.get(name, {}), **body}
+
+    def _write_user(self, method: str, name: str, body: Any) -> None:
+        if method == "DELETE":
+            del self.users[name]
+            return
+        user = self.users.setdefault(name, {"username": name, "indexes": {}})
+        if "password" in body:
+            self.passwords[name] = body.pop("password")
+        user.update(body)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request to a FakeDevpi."""
+
+    fake: FakeDevpi
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep quiet."""
+
+    def handle_request(self) -> None:
+        """Answer as devpi-server does, unless a test wants otherwise."""
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.fake.seen.append((self.command, self.path))
+        trick = self.fake.mischief.pop(0) if self.fake.mischief else None
+        if trick:
+            trick(self)
+            return
+        login = base64.b64decode(self.headers.get("X-Devpi-Auth", "")).decode()
+        user = self.fake.tokens.get(login.partition(":")[2])
+        status, data = self.fake.answer(self.command, self.path, json.loads(body) if body else None, user)
+        self.reply(status, json.dumps(data))
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_request
+
+    def reply(self, status: int, text: str, kind: str = "application/json", **headers: str) -> None:
+        """Send one answer with the headers of devpi-server."""
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(text.encode())))
+        self.send_header("X-Devpi-Server-Version", self.fake.version)
+        self.send_header("X-Devpi-Serial", str(self.fake.serial))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def reset(self) -> None:
+        """Break the connection hard, so that the client gets a TCP reset."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+
+    def hang(self) -> None:
+        """Answer too late."""
+        time.sleep(1.5)
+        self.close_connection = True
+
+
+@contextmanager
+def serving(fake: FakeDevpi) -> Iterator[FakeDevpi]:
+    """Let the fake answer at its ``url``."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"fake": fake}))
+    fake.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield fake
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
