@@ -307,3 +307,12 @@ def test_no_credentials_from_netrc(devpi: FakeDevpi, monkeypatch: pytest.MonkeyP
     devpi.mischief = [note]
     client(devpi.url).get("/")
     assert headers == [None]
+
+
+def test_ca_path_without_certificates(tmp_path: Path) -> None:
+    with pytest.raises(ApiError, match=r"ca_path: /nonexistent holds no certificates .*\(No such file"):
+        client("https://devpi.test", ca_path="/nonexistent")
+    empty = tmp_path / "empty.pem"
+    empty.write_text("", encoding="utf-8")
+    with pytest.raises(ApiError, match=r"ca_path: .*/empty\.pem holds no certificates"):
+        client("https://devpi.test", ca_path=str(empty))

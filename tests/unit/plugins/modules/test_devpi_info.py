@@ -15,7 +15,7 @@ def test_tells_all_without_secrets(devpi: FakeDevpi, run: Run) -> None:
     devpi.users["root"] = {"username": "root", "created": "2026", "indexes": {"pypi": mirror}}
     devpi.serial = 7
     result = run(devpi_info, check_mode=True)
-    del result["invocation"]
+    result.pop("invocation", None)
     assert result == {
         "changed": False,
         "server_version": "6.20.3",
