@@ -163,13 +163,16 @@ update_password:
 
 
 class ModuleDocFragment:
-    """Options of an index, of a user, and of a layout that holds both."""
+    """Options of an index, of a user, and of a layout that holds both.
 
-    INDEX = "options:\n" + indent(_INDEX, "  ")
+    The annotations tell ansible-test's yamllint that these are not literal YAML.
+    """
 
-    USER = "options:\n" + indent(_USER + _UPDATE_PASSWORD, "  ")
+    INDEX: str = "options:\n" + indent(_INDEX, "  ")
 
-    LAYOUT = (
+    USER: str = "options:\n" + indent(_USER + _UPDATE_PASSWORD, "  ")
+
+    LAYOUT: str = (
         "options:\n"
         + indent(_UPDATE_PASSWORD, "  ")
         + r"""
