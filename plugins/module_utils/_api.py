@@ -260,6 +260,13 @@ class Client:
             return NothingListensError(
                 f"Nothing listens at {self.url} (connection refused): start devpi-server, or correct url."
             )
+        plain_url = f"http://{urlsplit(self.url).netloc}"
+        if isinstance(reason, (socket.timeout, TimeoutError)) and "handshake" in str(reason):
+            # devpi-server itself waits for the end of a line that a TLS client never sends.
+            return ApiError(
+                f"{self.url} did not answer the TLS handshake within {self._timeout} s, so it hardly speaks TLS: "
+                f"write url: {plain_url}."
+            )
         if isinstance(reason, (socket.timeout, TimeoutError)):
             return ApiError(
                 f"{self.url} did not answer within {self._timeout} s: the server is overloaded or a firewall drops "
@@ -271,7 +278,7 @@ class Client:
                 "write ca_path, the certificate of the CA that signed it."
             )
         if isinstance(reason, ssl.SSLError) and "WRONG_VERSION_NUMBER" in str(reason):
-            return ApiError(f"{self.url} does not speak TLS: write url: http://{urlsplit(self.url).netloc}.")
+            return ApiError(f"{self.url} does not speak TLS: write url: {plain_url}.")
         if isinstance(reason, (ConnectionError, http.client.HTTPException)):
             hint = " If it speaks TLS there, write https:// in url." if self.url.startswith("http://") else ""
             return ApiError(

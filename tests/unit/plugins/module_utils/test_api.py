@@ -114,6 +114,13 @@ def test_https_where_http_answers(devpi: FakeDevpi) -> None:
         client(devpi.url.replace("http:", "https:")).get("/")
 
 
+def test_https_where_devpi_waits_for_the_end_of_a_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(ApiError, match=f"did not answer the TLS handshake .*: write url: http://127.0.0.1:{port}"):
+            client(f"https://127.0.0.1:{port}").get("/")
+
+
 @pytest.fixture(name="tls_port")
 def _tls_port(tmp_path: Path) -> Iterator[int]:
     """A port that speaks TLS, with a certificate that nobody trusts."""
