@@ -1,0 +1,21 @@
+# The commands of the repository. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup site down test test-fast lint lock docs clean
+
+SUITE ?= bookworm
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+setup: ## Install what make needs: Debian packages, and Python tools into .venv
+	@tools/setup
+
+site: setup ## Turn a Debian host into an index: two disposable hosts, or INVENTORY=path for your own (SUITE=trixie)
+	@.venv/bin/python tools/site.py --suite '$(SUITE)' $(if $(INVENTORY),--inventory '$(INVENTORY)')
+
+down: ## Remove the disposable hosts of make site
+	@tests/hosts/hosts down
+
+lock: setup ## Write all locks anew, with the newest versions
+	@tools/lock
