@@ -162,7 +162,10 @@ class Client:
         if answer.status == 401:
             return None
         if answer.status >= 400:
-            raise ApiError(f"The login of user {user!r} at {self.url} failed ({answer.status}): {answer.message}")
+            raise ApiError(
+                f"The login of user {user!r} at {self.url} failed ({answer.status}): {answer.message}. "
+                "Check that url is the address of devpi-server, without the name of an index."
+            )
         try:
             secret = f"{user}:{answer.data['result']['password']}"
         except (KeyError, TypeError):

@@ -108,6 +108,7 @@ class DevpiModule(AnsibleModule):
             changes=[str(change) for change in changes],
             diff=[change.diff for change in changes],
             server_version=version,
+            serial=self.client.serial,
         )
 
     def _is_assumed_new(self) -> bool:

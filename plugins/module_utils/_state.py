@@ -329,12 +329,12 @@ def undeclared(users: Mapping[str, Sequence[str] | None], actual: Mapping[str, C
     ``users`` maps a name to its declared indexes, None where they are not managed. Never names root, nor the indexes
     of a root that is not declared.
     """
-    absent_users = [name for name in actual if name not in users and name != "root"]
+    absent_users = [name for name in sorted(actual) if name not in users and name != "root"]
     absent_indexes = []
-    for user, entry in actual.items():
+    for user, entry in sorted(actual.items()):
         declared = [] if user in absent_users else users.get(user)
         if declared is not None:
-            absent_indexes += [f"{user}/{index}" for index in entry.get("indexes", {}) if index not in declared]
+            absent_indexes += [f"{user}/{index}" for index in sorted(entry.get("indexes", {})) if index not in declared]
     return absent_users, absent_indexes
 
 

@@ -91,6 +91,11 @@ server_version:
   returned: success
   type: str
   sample: 6.20.3
+serial:
+  description: The number of the last change on the server. It rises with each change.
+  returned: success
+  type: int
+  sample: 42
 """
 
 from collections.abc import Mapping

@@ -73,6 +73,11 @@ server_version:
   returned: success
   type: str
   sample: 6.20.3
+serial:
+  description: The number of the last change on the server. It rises with each change.
+  returned: success
+  type: int
+  sample: 42
 """
 
 from collections.abc import Mapping
@@ -100,7 +105,7 @@ def wanted(params: Config, actual: Mapping[str, Config]) -> Wanted:
     if params["state"] == "absent":
         indexes = actual.get(name, {}).get("indexes", {}) if params["force"] else {}
         return Wanted(
-            absent_users=[name], absent_indexes=[f"{name}/{index}" for index in indexes], force=params["force"]
+            absent_users=[name], absent_indexes=[f"{name}/{index}" for index in sorted(indexes)], force=params["force"]
         )
     always = params["update_password"] == "always"
     return Wanted(users=[WantedUser(name, config, password)], always_set_password=always)

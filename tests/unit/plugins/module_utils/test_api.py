@@ -220,7 +220,7 @@ def test_login_without_a_token(devpi: FakeDevpi) -> None:
 
 def test_login_that_fails_otherwise(devpi: FakeDevpi) -> None:
     devpi.mischief = [lambda handler: handler.reply(500, '{"message": "database\\n is locked"}')]
-    with pytest.raises(ApiError, match=r"login of user 'root' .* failed \(500\): database is locked"):
+    with pytest.raises(ApiError, match=r"login of user 'root' .* failed \(500\): database is locked\. Check that url"):
         client(devpi.url).log_in("root", "rootpw")
 
 
