@@ -17,6 +17,7 @@ from typing import Any, Callable
 import pytest
 
 COLLECTION = Path(__file__).resolve().parents[2]
+_TREE = tempfile.TemporaryDirectory(prefix="wheelhouse-unit-")
 
 
 def _make_importable() -> None:
@@ -24,11 +25,10 @@ def _make_importable() -> None:
     if COLLECTION.parts[-3:] == ("ansible_collections", "wheelhouse", "devpi"):
         sys.path.insert(0, str(COLLECTION.parents[2]))
         return
-    root = Path(tempfile.mkdtemp(prefix="wheelhouse-unit-"))
-    place = root / "ansible_collections" / "wheelhouse"
+    place = Path(_TREE.name) / "ansible_collections" / "wheelhouse"
     place.mkdir(parents=True)
     (place / "devpi").symlink_to(COLLECTION)
-    sys.path.insert(0, str(root))
+    sys.path.insert(0, _TREE.name)
 
 
 _make_importable()
