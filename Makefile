@@ -19,3 +19,15 @@ down: ## Remove the disposable hosts of make site
 
 lock: setup ## Write all locks anew, with the newest versions
 	@tools/lock
+
+test: setup ## Everything: lint, unit, docs, gates on the oldest and newest ansible-core, molecule (quarter of an hour)
+	@tests/run
+
+test-fast: setup ## What takes less than a minute: lint, unit and consistency
+	@tests/run lint unit consistency
+
+lint: setup ## ansible-lint, yamllint, ruff and mypy
+	@tests/run lint
+
+docs: setup ## Write docs/roles and docs/modules anew, from the specs of the roles and the modules' documentation
+	@.venv/bin/python tools/docs.py

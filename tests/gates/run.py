@@ -1,0 +1,321 @@
+"""Run the parts of the test suite, several side by side, and count what passed.
+
+Each part writes to .cache/test/PART.log. A part that could not run has failed. Nothing is left running, also when the
+run is stopped. The last line is 'N passed, N failed'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LOGS = CHECKOUT / ".cache" / "test"
+#: Seconds between two signs of life.
+HEARTBEAT = 20
+#: Seconds that a part has to end after it was asked to.
+GRACE = 10
+#: Seconds after which a part counts as hanging.
+LIMIT = 1800
+#: Lines of the log of a part that failed.
+TAIL = 40
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the suite. Each of its commands runs, also when one before it failed."""
+
+    name: str
+    commands: Sequence[str]
+    #: Takes down what the commands may have left; runs at the end, whatever happened.
+    cleanup: str = ""
+
+
+def gate(suite: str, devpi: int) -> Part:
+    """Return the part that tries the collection on a disposable host with the ansible-core for its Python."""
+    name = f"gate-{suite}"
+    steps = ["up", "sanity", "units", "package", f"integration {devpi}"]
+    return Part(name, [f"tests/gates/gate {suite} {step}" for step in steps], f"tests/hosts/hosts down {name}")
+
+
+def molecule(scenario: str) -> Part:
+    """Return the part that runs a scenario of molecule."""
+    return Part(
+        f"molecule-{scenario}",
+        [f"molecule test --scenario-name {scenario}"],
+        f"molecule destroy --scenario-name {scenario}",
+    )
+
+
+def parts() -> list[Part]:
+    """Return all parts, in the order in which they begin."""
+    return [
+        Part(
+            "lint",
+            [
+                "ansible-lint --offline --profile production",
+                "yamllint --strict .",
+                "ruff check .",
+                "ruff format --check .",
+                "mypy -p ansible_collections.wheelhouse.devpi.plugins",
+                "mypy tools tests/gates tests/consistency",
+            ],
+        ),
+        Part("unit", ["pytest tests/unit"]),
+        Part("consistency", ["pytest tests/consistency"]),
+        Part(
+            "docs",
+            [
+                "antsibull-docs lint-collection-docs --plugin-docs --disallow-unknown-collection-refs .",
+                "antsibull-changelog lint",
+                "python tools/docs.py --check",
+            ],
+        ),
+        gate("bookworm", devpi=6),
+        gate("trixie", devpi=7),
+        *[molecule(path.parent.name) for path in sorted((CHECKOUT / "molecule").glob("*/molecule.yml"))],
+    ]
+
+
+@dataclass
+class Result:
+    """How a part ended."""
+
+    name: str
+    passed: int = 0
+    failed: int = 0
+    seconds: float = 0
+    #: What went wrong, a line each.
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything passed."""
+        return self.failed == 0
+
+    def count(self, command: str, status: int, output: str) -> None:
+        """Count the test cases that a command tells of, or else the command as one."""
+        passed, failed = counted(output)
+        if status != 0:
+            self.problems.append(f"{command} (exit status {status})")
+            failed = failed or 1
+        elif failed:
+            self.problems.append(f"{command} ({failed} failed or were skipped)")
+        elif not passed:
+            passed = 1
+        self.passed += passed
+        self.failed += failed
+
+
+def counted(output: str) -> tuple[int, int]:
+    """Return how many test cases passed and failed by the closing lines of pytest and the gates.
+
+    >>> counted("=== 1 failed, 20 passed, 2 skipped in 3.21s ===")
+    (20, 3)
+    """
+    passed = failed = 0
+    for line in output.splitlines():
+        plain = line.strip("= ")
+        if re.match(r"\d+ (passed|failed|errors?|skipped|xfailed)\b.*\b(passed|failed|errors?|skipped|in [\d.]+s)", plain):
+            for number, word in re.findall(r"(\d+) (\w+)", plain):
+                if word == "passed":
+                    passed += int(number)
+                elif word in {"failed", "error", "errors", "skipped", "xfailed"}:
+                    failed += int(number)
+    return passed, failed
+
+
+class Suite:
+    """Runs parts and knows what is running."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._stopped = threading.Event()
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._running: dict[str, float] = {}
+
+    def run(self, chosen: Iterable[Part], jobs: int) -> list[Result]:
+        """Run the parts, so many side by side. Returns the results of those that ended, in the order of the parts."""
+        results: dict[str, Result] = {}
+        names = []
+        with ThreadPoolExecutor(jobs) as pool:
+            pending: set[Future[Result]] = set()
+            for part in chosen:
+                names.append(part.name)
+                pending.add(pool.submit(self._part, part))
+            try:
+                while pending:
+                    done, pending = wait(pending, HEARTBEAT, FIRST_COMPLETED)
+                    for future in done:
+                        results[future.result().name] = future.result()
+                    if not done:
+                        self._heartbeat()
+            except KeyboardInterrupt:
+                self._say("Stopping; taking down what was started.")
+                self._stop(pool)
+                raise
+        return [results[name] for name in names]
+
+    def _part(self, part: Part) -> Result:
+        result = Result(part.name)
+        begin = self._running[part.name] = time.monotonic()
+        self._say(f"{part.name:20} begins")
+        try:
+            with log_of(part.name).open("ab") as log:
+                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                log.truncate(0)
+                self._commands(part, log, result)
+        except BlockingIOError:
+            result.failed += 1
+            result.problems.append("another run is at this part")
+        finally:
+            del self._running[part.name]
+        result.seconds = time.monotonic() - begin
+        self._say(f"{part.name:20} {'ok' if result.ok else 'FAILED'} ({result.seconds:.0f} s)")
+        return result
+
+    def _commands(self, part: Part, log: IO[bytes], result: Result) -> None:
+        end = time.monotonic() + LIMIT
+        try:
+            for command in part.commands:
+                if self._stopped.is_set():
+                    break
+                offset = log.seek(0, os.SEEK_END)
+                status = self._command(command, log, max(1, end - time.monotonic()))
+                output = log_of(part.name).read_bytes()[offset:].decode(errors="replace")
+                result.count(command, status, output)
+        finally:
+            if part.cleanup and self._command(part.cleanup, log, 120, also_stopped=True) != 0:
+                result.failed += 1
+                result.problems.append(f"{part.cleanup} (something may be left)")
+
+    def _command(self, command: str, log: IO[bytes], seconds: float, also_stopped: bool = False) -> int:
+        """Run a command in a process group of its own. Returns its exit status; nothing of it is left running."""
+        log.write(f"\n$ {command}\n".encode())
+        log.flush()
+        process = subprocess.Popen(
+            ["bash", "-c", command],
+            cwd=CHECKOUT,
+            env={**os.environ, "PATH": f"{CHECKOUT}/.venv/bin:{os.environ['PATH']}", "ANSIBLE_FORCE_COLOR": "0"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        if not also_stopped:
+            self._processes.add(process)
+            if self._stopped.is_set():
+                end_group(process)
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            log.write(f"\nStopped: took longer than {seconds:.0f} s.\n".encode())
+            return 124
+        finally:
+            end_group(process)
+            self._processes.discard(process)
+
+    def _stop(self, pool: ThreadPoolExecutor) -> None:
+        # The second Ctrl-C of somebody in a hurry must not leave containers behind.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        self._stopped.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in list(self._processes):
+            end_group(process)
+
+    def _heartbeat(self) -> None:
+        for name, begin in list(self._running.items()):
+            lines = log_of(name).read_text(errors="replace").split("\n")
+            last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+            last = re.sub(r"\x1b\[[0-9;]*m", "", last)
+            self._say(f"{name:20} … {time.monotonic() - begin:4.0f} s: {last[:80]}")
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """End what is left of the process group that a process leads."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        end = time.monotonic() + GRACE
+        while time.monotonic() < end:
+            process.poll()
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def log_of(name: str) -> Path:
+    """Return where a part writes."""
+    return LOGS / f"{name}.log"
+
+
+def report(results: list[Result], seconds: float) -> None:
+    """Print the tail of the log of each part that failed, the table and the count."""
+    for result in results:
+        if not result.ok:
+            print(f"\n=== {result.name} failed; the end of {log_of(result.name).relative_to(CHECKOUT)}:")
+            print("\n".join(log_of(result.name).read_text(errors="replace").splitlines()[-TAIL:]))
+            for problem in result.problems:
+                print(f"--- failed: {problem}")
+    print(f"\n{'part':20} {'result':7} {'passed':>6} {'failed':>6} {'seconds':>8}")
+    for result in results:
+        verdict = "ok" if result.ok else "FAILED"
+        print(f"{result.name:20} {verdict:7} {result.passed:6} {result.failed:6} {result.seconds:8.0f}")
+    print(f"\nTogether {seconds:.0f} s; logs in {LOGS.relative_to(CHECKOUT)}/\n")
+    print(f"{sum(result.passed for result in results)} passed, {sum(result.failed for result in results)} failed")
+
+
+def choose(known: list[Part], names: Sequence[str]) -> list[Part]:
+    """Return the named parts, without a name all of them. Raises KeyError with a name that is not known."""
+    by_name = {part.name: part for part in known}
+    return [by_name[name] for name in dict.fromkeys(names)] if names else known
+
+
+def main() -> int:
+    """Run what the command line says. Returns the exit status."""
+    known = parts()
+    parser = argparse.ArgumentParser(prog="tests/run", description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help="one of: " + ", ".join(part.name for part in known))
+    parser.add_argument("--list", action="store_true", help="list the parts and their commands")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many parts run side by side")
+    options = parser.parse_args()
+    try:
+        chosen = choose(known, options.parts)
+    except KeyError as name:
+        parser.error(f"there is no part {name}; tests/run --list shows them")
+    if options.list:
+        for part in chosen:
+            print(f"{part.name}", *part.commands, sep="\n    ")
+        return 0
+
+    begin = time.monotonic()
+    LOGS.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - begin:5.0f} s] {text}", flush=True)
+
+    try:
+        results = Suite(say).run(chosen, max(1, options.jobs))
+    except KeyboardInterrupt:
+        print("Stopped; nothing is left running.", file=sys.stderr)
+        return 130
+    report(results, time.monotonic() - begin)
+    return 0 if all(result.ok for result in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
