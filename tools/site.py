@@ -143,7 +143,8 @@ def prove() -> list[str]:
         found = next((line for line in lines if wanted.match(line)), None)
         if found is None:
             raise Failed(f"{tool} installed {project}, but not through the new index: its access log has no such download.")
-        proofs.append(found)
+        # The rest of the line is what the tool says of its machine.
+        proofs.append(found.split(" {", 1)[0])
     return proofs
 
 
