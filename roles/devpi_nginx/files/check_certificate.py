@@ -18,6 +18,9 @@ def step(handshake):
 
 
 def try_handshake():
+    for path in (certificate, key):
+        with open(path, "rb"):
+            pass  # ssl would not say which of the two is missing
     served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     served.load_cert_chain(certificate, key, password=no_passphrase)
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -39,6 +42,8 @@ def explain(error):
         return f"{error.verify_message.rstrip('.')}."
     if isinstance(error, ssl.SSLError):
         return f"one of the two files is not what it should be, in PEM form ({error})."
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}."
     return f"{error}."
 
 
