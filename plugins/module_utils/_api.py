@@ -182,7 +182,8 @@ class Client:
                 f"{who} may not do this ({request}). Log in as the owner, or as one of the users of "
                 "devpi-server's --restrict-modify."
             )
-        unknown = re.match(r"indexconfig got unexpected keyword arguments: (.*)", answer.message)
+        # Without the value, which may hold a secret.
+        unknown = re.match(r"indexconfig got unexpected keyword arguments: (\w+)=", answer.message)
         if unknown:
             return (
                 f"devpi-server {answer.version} does not know the setting {unknown[1]}: install the plugin that adds "
@@ -259,38 +260,41 @@ class Client:
 
     def _no_answer(self, error: Exception) -> ApiError:
         reason = error.reason if isinstance(error, URLError) else error
+        plain_url = f"http://{urlsplit(self.url).netloc}"
+        timed_out = isinstance(reason, (socket.timeout, TimeoutError))
         if isinstance(reason, ConnectionRefusedError):
             return NothingListensError(
                 f"Nothing listens at {self.url} (connection refused): start devpi-server, or correct url."
             )
-        plain_url = f"http://{urlsplit(self.url).netloc}"
-        if isinstance(reason, (socket.timeout, TimeoutError)) and "handshake" in str(reason):
+        if timed_out and "handshake" in str(reason):
             # devpi-server itself waits for the end of a line that a TLS client never sends.
-            return ApiError(
+            sentence = (
                 f"{self.url} did not answer the TLS handshake within {self._timeout} s, so it hardly speaks TLS: "
                 f"write url: {plain_url}."
             )
-        if isinstance(reason, (socket.timeout, TimeoutError)):
-            return ApiError(
+        elif timed_out:
+            sentence = (
                 f"{self.url} did not answer within {self._timeout} s: the server is overloaded or a firewall drops "
                 "packets; raise timeout if it is only slow."
             )
-        if isinstance(reason, ssl.SSLCertVerificationError):
-            return ApiError(
+        elif isinstance(reason, ssl.SSLCertVerificationError):
+            sentence = (
                 f"The certificate of {self.url} is not trusted ({reason.verify_message}): "
                 "write ca_path, the certificate of the CA that signed it."
             )
-        if isinstance(reason, ssl.SSLError) and "WRONG_VERSION_NUMBER" in str(reason):
-            return ApiError(f"{self.url} does not speak TLS: write url: {plain_url}.")
-        if isinstance(reason, (ConnectionError, http.client.HTTPException)):
+        elif isinstance(reason, ssl.SSLError) and "WRONG_VERSION_NUMBER" in str(reason):
+            sentence = f"{self.url} does not speak TLS: write url: {plain_url}."
+        elif isinstance(reason, (ConnectionError, http.client.HTTPException)):
             hint = " If it speaks TLS there, write https:// in url." if self.url.startswith("http://") else ""
-            return ApiError(
+            sentence = (
                 f"{self.url} closed the connection without a whole answer ({type(reason).__name__}): "
                 f"the server was stopped or crashed, see its journal.{hint}"
             )
-        if isinstance(reason, socket.gaierror):
-            return ApiError(f"The host of {self.url} has no address ({reason.strerror}): correct url or the DNS.")
-        return ApiError(f"{self.url} cannot be reached: {reason}")
+        elif isinstance(reason, socket.gaierror):
+            sentence = f"The host of {self.url} has no address ({reason.strerror}): correct url or the DNS."
+        else:
+            sentence = f"{self.url} cannot be reached: {reason}"
+        return ApiError(sentence)
 
 
 def _tls_context(ca_path: str | None, validate_certs: bool) -> ssl.SSLContext:

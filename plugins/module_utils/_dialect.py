@@ -25,7 +25,7 @@ INDEX_TYPES = tuple(dict.fromkeys(name for pair in TYPES for name in pair))
 MIRROR_TYPES = ("mirror", "remote")
 STAGE_TYPES = tuple(name for name in INDEX_TYPES if name not in MIRROR_TYPES)
 
-Config = t.Dict[str, t.Any]
+Config: t.TypeAlias = "dict[str, t.Any]"
 """The settings of one index or user by name, as a user of the collection or the server writes them."""
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 from collections.abc import Mapping
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, NothingListensError
@@ -127,7 +128,7 @@ class DevpiModule(AnsibleModule):
         if path is None:
             return t.cast("str | None", self.params["login_password"])
         try:
-            with open(path, encoding="utf-8") as file:
+            with Path(path).open(encoding="utf-8") as file:
                 password = file.readline().rstrip("\r\n")
         except OSError as reason:
             raise ApiError(f"login_password_file: {path} cannot be read on this host ({reason.strerror}).") from reason

@@ -163,12 +163,8 @@ class Plan:
         """Return the changes in the order that the bases dictate: an index after its bases, deletion before them."""
         indexes = indexes_of(self.actual)
         users = [change for user in self.wanted.users for change in self._user(user)]
-        translated = self._translated()
-        updates = {
-            index.name: self._index(index, translated[index.name], indexes)
-            for index in self.wanted.indexes
-            if index.name in translated
-        }
+        translated = {index.name: self._translated(index) for index in self.wanted.indexes}
+        updates = {index.name: self._index(index, translated[index.name], indexes) for index in self.wanted.indexes}
         gone = [name for name in self.wanted.absent_indexes if name in indexes]
         bases = {name: list(config.get("bases", ())) for name, config in indexes.items()}
         wanted_bases = {
@@ -183,14 +179,12 @@ class Plan:
         ordered = _bases_first(list(updates), wanted_bases)
         return [*users, *(change for name in ordered for change in updates[name]), *deletions, *departures]
 
-    def _translated(self) -> dict[str, Config]:
-        translated = {}
-        for index in self.wanted.indexes:
-            try:
-                translated[index.name] = self.dialect.config(index.config)
-            except DialectError as reason:
-                self._refusals.append(f"{index.place}.{reason}" if index.place else str(reason))
-        return translated
+    def _translated(self, index: WantedIndex) -> Config:
+        try:
+            return self.dialect.config(index.config)
+        except DialectError as reason:
+            self._refusals.append(f"{index.place}.{reason}" if index.place else str(reason))
+            return {}
 
     def _user(self, user: WantedUser) -> list[Change]:
         config = {key: value for key, value in user.config.items() if value is not None}
@@ -315,12 +309,14 @@ def index_types(actual: Mapping[str, Config]) -> dict[str, str | None]:
 
 def apply(changes: Sequence[Change], client: Client) -> None:
     """Write the changes in their order. Raises StoppedError at the first that fails."""
-    for number, change in enumerate(changes):
-        try:
+    done: list[Change] = []
+    try:
+        for change in changes:
             for method, body in change.requests:
                 client.write(method, path_of(change.name), body)
-        except ApiError as reason:
-            raise StoppedError(reason, changes[:number], changes[number:]) from reason
+            done.append(change)
+    except ApiError as reason:
+        raise StoppedError(reason, done, changes[len(done) :]) from reason
 
 
 def undeclared(users: Mapping[str, Sequence[str] | None], actual: Mapping[str, Config]) -> tuple[list[str], list[str]]:

@@ -33,7 +33,7 @@ _CREDENTIALS = re.compile(r"(?<=//)\S*@|^(?![a-z]+://)[^\s/]+:\S*@(?=\S)")
 _MIRROR_URL = ("mirror_url", "remote_url")
 _CACHE_EXPIRY = ("mirror_cache_expiry", "remote_refresh_delay")
 
-Types = t.Mapping[str, t.Optional[str]]
+Types: t.TypeAlias = "Mapping[str, str | None]"
 """The indexes that exist, ``user/index``, with their type, or None where only the name is known."""
 
 

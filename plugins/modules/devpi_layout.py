@@ -40,7 +40,7 @@ options:
     description:
       - Whether check mode, when nothing listens at O(url), compares with what C(devpi-init) leaves, that is V(root)
         and V(root/pypi). It tells what a first run will do on a host without devpi-server.
-      - Means nothing outside check mode.
+      - What it tells is in the words of devpi 6. Means nothing outside check mode.
     type: bool
     default: false
 seealso:

@@ -12,17 +12,18 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Callable
+from typing import Any
 from urllib.parse import unquote
 
 
 class FakeDevpi:
     """devpi-server, as far as the collection talks to it.
 
-    ``users`` is what GET / returns; ``uploads`` the projects of an index; ``seen`` every request so far.
+    ``users`` is what GET / returns; ``uploads`` the projects of an index; ``seen`` every request so far, ``bodies``
+    what they sent.
     ``mischief`` holds answers to give instead of the right one: a function for each request, first come first served,
     None for a request that shall be answered as usual.
     """
@@ -35,6 +36,7 @@ class FakeDevpi:
         self.passwords = {"root": "rootpw"}
         self.uploads: dict[str, list[str]] = {}
         self.seen: list[tuple[str, str]] = []
+        self.bodies: list[Any] = []
         self.mischief: list[Callable[[Handler], None] | None] = []
         self.tokens: dict[str, str] = {}
 
@@ -103,16 +105,21 @@ class Handler(BaseHTTPRequestHandler):
         """Answer as devpi-server does, unless a test wants otherwise."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.fake.seen.append((self.command, self.path))
+        self.fake.bodies.append(json.loads(body) if body else None)
         trick = self.fake.mischief.pop(0) if self.fake.mischief else None
         if trick:
             trick(self)
             return
         login = base64.b64decode(self.headers.get("X-Devpi-Auth", "")).decode()
         user = self.fake.tokens.get(login.partition(":")[2])
-        status, data = self.fake.answer(self.command, self.path, json.loads(body) if body else None, user)
+        status, data = self.fake.answer(self.command, self.path, self.fake.bodies[-1], user)
         self.reply(status, json.dumps(data))
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_request
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        """Take every method of HTTP (``do_GET`` and its like)."""
+        if name.startswith("do_"):
+            return self.handle_request
+        raise AttributeError(name)
 
     def reply(self, status: int, text: str, kind: str = "application/json", **headers: str) -> None:
         """Send one answer with the headers of devpi-server."""

@@ -42,16 +42,10 @@ def test_create(devpi: FakeDevpi, run: Run) -> None:
 
 
 def test_update_sends_the_whole_configuration(devpi: FakeDevpi, run: Run) -> None:
-    bodies: list[object] = []
-    write = devpi.answer
-    devpi.answer = lambda method, path, body, user: (  # type: ignore[method-assign]
-        bodies.append((method, path, body)),
-        write(method, path, body, user),
-    )[1]
     result = run(devpi_index, name="alice/dev", title="T", acl_upload=["bob"])
     assert result["changes"] == ["update index alice/dev (acl_upload, title)"]
     whole = {"type": "stage", "volatile": True, "bases": [], "plugin": "kept", "acl_upload": ["bob"], "title": "T"}
-    assert bodies[-1] == ("PATCH", "/alice/dev", whole)
+    assert devpi.bodies[-1] == whole
 
 
 def test_one_login_and_one_request_decide(devpi: FakeDevpi, run: Run) -> None:
