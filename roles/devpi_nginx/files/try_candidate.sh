@@ -1,3 +1,4 @@
+#!/bin/sh
 # What nginx would read with the candidate in the place of devpi.conf, tested before a file of nginx is touched.
 set -eu
 candidate=$1
