@@ -27,7 +27,7 @@ SERVER, CLIENT = "devpi", "client"
 SILENCE = 10
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """A stage went wrong; the message is for the person who runs it."""
 
 
@@ -49,7 +49,7 @@ class Stages:
 def run(command: Sequence[str | Path], quiet: bool = False) -> str:
     """Run a command, show its output as it comes unless `quiet`, and return it.
 
-    Says every few seconds that it is alive while the command says nothing. Raises Failed with the command's last lines.
+    Says every few seconds that it is alive while the command says nothing. Raises FailedError with the command's last lines.
     """
     environment = {**os.environ, "ANSIBLE_FORCE_COLOR": str(sys.stdout.isatty()), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
@@ -82,7 +82,9 @@ def run(command: Sequence[str | Path], quiet: bool = False) -> str:
     done.set()
     if process.wait() != 0:
         shown = "".join(lines[-15:]) if quiet else ""
-        raise Failed(f"{shlex.join(str(part) for part in command[:3])} … ended with {process.returncode}.\n{shown}")
+        raise FailedError(
+            f"{shlex.join(str(part) for part in command[:3])} … ended with {process.returncode}.\n{shown}"
+        )
     return "".join(lines)
 
 
@@ -111,18 +113,19 @@ def provision(inventories: Sequence[Path]) -> dict[str, int]:
         command += ["--inventory", inventory]
     output = run([*command, CHECKOUT / "playbooks/site.yml"])
     if "[WARNING]" in output or "[DEPRECATION WARNING]" in output:
-        raise Failed("Ansible warned about something; see above.")
+        raise FailedError("Ansible warned about something; see above.")
     plain = re.sub(r"\x1b\[[0-9;]*m", "", output)
-    changes = {name: int(count) for name, count in re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", plain, re.M)}
+    recap = re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", plain, re.MULTILINE)
+    changes = {name: int(count) for name, count in recap}
     if not changes:
-        raise Failed("The inventory has no host in the groups devpi_servers or devpi_clients.")
+        raise FailedError("The inventory has no host in the groups devpi_servers or devpi_clients.")
     return changes
 
 
 def prove() -> list[str]:
     """Install a package with pip and one with uv on the client, and find both in the access log of the server.
 
-    Returns the lines of the access log that prove it. Raises Failed where one is missing.
+    Returns the lines of the access log that prove it. Raises FailedError where one is missing.
     """
     log = "/var/log/nginx/devpi.access.log"
     on_host(CLIENT, "python3 -c 'import ensurepip' 2>/dev/null || apt-get install -qqy python3-venv >/dev/null")
@@ -142,7 +145,9 @@ def prove() -> list[str]:
         wanted = re.compile(rf"^{re.escape(address)} .*\"GET /\S*/{project}-[^/\s]*\.whl \S+\" 200 .*\"{tool}/")
         found = next((line for line in lines if wanted.match(line)), None)
         if found is None:
-            raise Failed(f"{tool} installed {project}, but not through the new index: its access log has no such download.")
+            raise FailedError(
+                f"{tool} installed {project}, but not through the new index: its log has no such download."
+            )
         # The rest of the line is what the tool says of its machine.
         proofs.append(found.split(" {", 1)[0])
     return proofs
@@ -192,7 +197,7 @@ def main() -> int:
     try:
         if options.inventory:
             if not options.inventory.exists():
-                raise Failed(f"INVENTORY is '{options.inventory}': there is no such file or folder.")
+                raise FailedError(f"INVENTORY is '{options.inventory}': there is no such file or folder.")
             with stages.stage("Provision the hosts of " + str(options.inventory)):
                 changes = provision([options.inventory])
         else:
@@ -203,7 +208,7 @@ def main() -> int:
             with stages.stage("Install a package with pip and one with uv through the index"):
                 proofs = prove()
         print(page(stages, changes, proofs, options.inventory))
-    except Failed as reason:
+    except FailedError as reason:
         print(f"\nmake site: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
