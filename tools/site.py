@@ -49,7 +49,7 @@ class Stages:
 def run(command: Sequence[str | Path], quiet: bool = False) -> str:
     """Run a command, show its output as it comes unless `quiet`, and return it.
 
-    Says every few seconds that it is alive while the command says nothing. Raises FailedError with the command's last lines.
+    Says every few seconds that it is alive while the command says nothing. Raises FailedError.
     """
     environment = {**os.environ, "ANSIBLE_FORCE_COLOR": str(sys.stdout.isatty()), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
