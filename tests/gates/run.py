@@ -86,6 +86,7 @@ def parts() -> list[Part]:
         ),
         gate("bookworm", devpi=6),
         gate("trixie", devpi=7),
+        Part("bad-input", ["pytest tests/bad_input"], "tests/hosts/hosts down bad-input"),
         *[molecule(path.parent.name) for path in sorted((CHECKOUT / "molecule").glob("*/molecule.yml"))],
     ]
 
@@ -128,13 +129,12 @@ def counted(output: str) -> tuple[int, int]:
     """
     passed = failed = 0
     for line in output.splitlines():
-        plain = line.strip("= ")
-        if re.match(r"\d+ (passed|failed|errors?|skipped|xfailed)\b.*\b(passed|failed|errors?|skipped|in [\d.]+s)", plain):
-            for number, word in re.findall(r"(\d+) (\w+)", plain):
-                if word == "passed":
-                    passed += int(number)
-                elif word in {"failed", "error", "errors", "skipped", "xfailed"}:
-                    failed += int(number)
+        closing = re.fullmatch(r"((?:\d+ [a-z]+(?:, )?)+)(?: in .*)?", line.strip("= "))
+        for number, word in re.findall(r"(\d+) (\w+)", closing[1] if closing else ""):
+            if word == "passed":
+                passed += int(number)
+            elif word in {"failed", "error", "errors", "skipped", "xfailed"}:
+                failed += int(number)
     return passed, failed
 
 

@@ -1,0 +1,35 @@
+"""Modules: action group, integration targets and attributes."""
+
+from __future__ import annotations
+
+import pytest
+from repository import CHECKOUT, MODULES, documentation, load
+
+of_each_module = pytest.mark.parametrize("module", MODULES)
+
+
+def test_action_group_has_every_module_and_nothing_else() -> None:
+    assert load("meta/runtime.yml")["action_groups"] == {"devpi": MODULES}
+
+
+@of_each_module
+def test_module_has_an_integration_target(module: str) -> None:
+    tasks = CHECKOUT / "tests" / "integration" / "targets" / module / "tasks"
+    used = "".join(path.read_text() for path in tasks.glob("*.yml"))
+    assert f"wheelhouse.devpi.{module}:" in used
+
+
+@of_each_module
+def test_module_has_unit_tests(module: str) -> None:
+    assert (CHECKOUT / "tests" / "unit" / "plugins" / "modules" / f"test_{module}.py").is_file()
+
+
+@of_each_module
+def test_module_documents_its_attributes(module: str) -> None:
+    fragments = documentation(module)["extends_documentation_fragment"]
+    assert [name for name in fragments if name.startswith("wheelhouse.devpi.attributes")] != []
+
+
+@of_each_module
+def test_module_takes_the_connection_options(module: str) -> None:
+    assert "wheelhouse.devpi.connection" in documentation(module)["extends_documentation_fragment"]

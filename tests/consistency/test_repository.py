@@ -1,0 +1,59 @@
+"""Rules for the repository as a whole."""
+
+from __future__ import annotations
+
+import re
+
+from repository import CHECKOUT, ROLES, files, load
+
+#: Package registries are reached by what a machine is set up with; their hosts are written nowhere, nor here.
+REGISTRIES = ["py" + "pi.org", "python" + "hosted.org", "deb." + "debian.org", "security." + "debian.org"]
+REGISTRIES += ["registry." + "npmjs.org"]
+
+
+def test_no_host_of_a_package_registry() -> None:
+    found = []
+    for path in files():
+        text = path.read_text(errors="replace")
+        found += [f"{path.relative_to(CHECKOUT)}: {host}" for host in REGISTRIES if host in text]
+    assert found == []
+
+
+def test_sanity_tests_have_no_exceptions() -> None:
+    assert [path.name for path in (CHECKOUT / "tests" / "sanity").glob("ignore*") if path.read_text().strip()] == []
+
+
+def test_linters_have_no_exceptions_without_a_reason() -> None:
+    exception = re.compile(r"#\s*(noqa|type:\s*ignore|yamllint disable)[\w\s:=,\[\]-]*(?P<reason>.*)")
+    found = []
+    for path in files():
+        before = ""
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
+            match = exception.search(line)
+            if match and not match["reason"] and not before.startswith("#"):
+                found.append(f"{path.relative_to(CHECKOUT)}:{number}: {line.strip()}")
+            before = line.strip()
+    assert found == []
+
+
+def test_every_folder_of_tests_is_in_a_part() -> None:
+    listed = (CHECKOUT / "tests" / "gates" / "run.py").read_text()
+    folders = {path.relative_to(CHECKOUT).parts[1] for path in files() if path.match("tests/**/test_*.py")}
+    assert [name for name in folders if f"pytest tests/{name}" not in listed] == []
+
+
+def test_every_fragment_of_the_changelog_has_a_known_name() -> None:
+    names = [path.name for path in (CHECKOUT / "changelogs" / "fragments").iterdir() if path.name != ".keep"]
+    assert [name for name in names if not re.fullmatch(r"[a-z0-9-]+\.yml", name)] == []
+
+
+def test_supported_versions_of_ansible_core_agree() -> None:
+    locks = [(CHECKOUT / name).read_text() for name in ("tools/requirements.in", "tests/gates/requirements.in")]
+    oldest, newest = re.findall(r"^ansible-core==([\d.]+)\.\*", locks[0], re.MULTILINE)
+    assert re.findall(r"^ansible-core==([\d.]+)\.\*", locks[1], re.MULTILINE) == [oldest, newest]
+    assert load("meta/runtime.yml")["requires_ansible"] == f">={oldest}.0"
+    for role in ROLES:
+        assert load(f"roles/{role}/meta/main.yml")["galaxy_info"]["min_ansible_version"] == oldest
+    readme = (CHECKOUT / "README.md").read_text()
+    assert oldest in readme
+    assert newest in readme
