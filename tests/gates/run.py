@@ -30,8 +30,8 @@ HEARTBEAT = 20
 GRACE = 10
 #: Seconds after which a part counts as hanging.
 LIMIT = 1800
-#: Lines of the log of a part that failed.
-TAIL = 40
+#: Lines that are shown of what a command that failed said.
+TAIL = 30
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ class Part:
     commands: Sequence[str]
     #: Takes down what the commands may have left; runs at the end, whatever happened.
     cleanup: str = ""
+
+    def is_called(self, name: str) -> bool:
+        """Whether a name on the command line stands for this part."""
+        return name == self.name or self.name.startswith(f"{name}-")
 
 
 def gate(suite: str, devpi: int) -> Part:
@@ -63,11 +67,10 @@ def molecule(scenario: str) -> Part:
 def parts() -> list[Part]:
     """Return all parts, in the order in which they begin."""
     return [
+        Part("lint-yaml", ["ansible-lint --offline --profile production", "yamllint --strict ."]),
         Part(
-            "lint",
+            "lint-python",
             [
-                "ansible-lint --offline --profile production",
-                "yamllint --strict .",
                 "ruff check .",
                 "ruff format --check .",
                 "mypy -p ansible_collections.wheelhouse.devpi.plugins",
@@ -99,7 +102,7 @@ class Result:
     passed: int = 0
     failed: int = 0
     seconds: float = 0
-    #: What went wrong, a line each.
+    #: What went wrong, each with the end of what was said about it.
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -107,18 +110,21 @@ class Result:
         """Whether everything passed."""
         return self.failed == 0
 
+    def fail(self, problem: str, output: str = "", cases: int = 1) -> None:
+        """Count failed test cases, and keep why."""
+        self.failed += cases
+        self.problems.append("\n".join([*output.rstrip().splitlines()[-TAIL:], f"--- failed: {problem}"]))
+
     def count(self, command: str, status: int, output: str) -> None:
         """Count the test cases that a command tells of, or else the command as one."""
         passed, failed = counted(output)
-        if status != 0:
-            self.problems.append(f"{command} (exit status {status})")
-            failed = failed or 1
-        elif failed:
-            self.problems.append(f"{command} ({failed} failed or were skipped)")
-        elif not passed:
-            passed = 1
         self.passed += passed
-        self.failed += failed
+        if status != 0:
+            self.fail(f"{command} (exit status {status})", output, failed or 1)
+        elif failed:
+            self.fail(f"{command} ({failed} failed or were skipped)", output, failed)
+        elif not passed:
+            self.passed += 1
 
 
 def counted(output: str) -> tuple[int, int]:
@@ -179,8 +185,7 @@ class Suite:
                 log.truncate(0)
                 self._commands(part, log, result)
         except BlockingIOError:
-            result.failed += 1
-            result.problems.append("another run is at this part")
+            result.fail("another run is at this part")
         finally:
             del self._running[part.name]
         result.seconds = time.monotonic() - begin
@@ -199,8 +204,7 @@ class Suite:
                 result.count(command, status, output)
         finally:
             if part.cleanup and self._command(part.cleanup, log, 120, also_stopped=True) != 0:
-                result.failed += 1
-                result.problems.append(f"{part.cleanup} (something may be left)")
+                result.fail(f"{part.cleanup} (something may be left)", log_of(part.name).read_text(errors="replace"))
 
     def _command(self, command: str, log: IO[bytes], seconds: float, also_stopped: bool = False) -> int:
         """Run a command in a process group of its own. Returns its exit status; nothing of it is left running."""
@@ -263,13 +267,11 @@ def log_of(name: str) -> Path:
 
 
 def report(results: list[Result], seconds: float) -> None:
-    """Print the tail of the log of each part that failed, the table and the count."""
+    """Print what failed, the table and the count."""
     for result in results:
         if not result.ok:
-            print(f"\n=== {result.name} failed; the end of {log_of(result.name).relative_to(CHECKOUT)}:")
-            print("\n".join(log_of(result.name).read_text(errors="replace").splitlines()[-TAIL:]))
-            for problem in result.problems:
-                print(f"--- failed: {problem}")
+            print(f"\n=== {result.name} failed; all it said is in {log_of(result.name).relative_to(CHECKOUT)}")
+            print("\n\n".join(result.problems))
     print(f"\n{'part':20} {'result':7} {'passed':>6} {'failed':>6} {'seconds':>8}")
     for result in results:
         verdict = "ok" if result.ok else "FAILED"
@@ -279,16 +281,21 @@ def report(results: list[Result], seconds: float) -> None:
 
 
 def choose(known: list[Part], names: Sequence[str]) -> list[Part]:
-    """Return the named parts, without a name all of them. Raises KeyError with a name that is not known."""
-    by_name = {part.name: part for part in known}
-    return [by_name[name] for name in dict.fromkeys(names)] if names else known
+    """Return the named parts, without a name all. A name such as `gate` stands for all parts that begin with `gate-`.
+
+    Raises KeyError with a name that stands for none.
+    """
+    for name in names:
+        if not any(part.is_called(name) for part in known):
+            raise KeyError(name)
+    return [part for part in known if not names or any(part.is_called(name) for name in names)]
 
 
 def main() -> int:
     """Run what the command line says. Returns the exit status."""
     known = parts()
     parser = argparse.ArgumentParser(prog="tests/run", description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help="one of: " + ", ".join(part.name for part in known))
+    parser.add_argument("parts", nargs="*", metavar="PART", help="what --list names, or the word before its hyphen")
     parser.add_argument("--list", action="store_true", help="list the parts and their commands")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many parts run side by side")
     options = parser.parse_args()
