@@ -148,7 +148,6 @@ password:
   description:
     - The password. A new user needs one, and it must not be empty.
     - It is tried by a login, and written only when that fails. Each login costs the server about 0.2 seconds.
-    - The password of V(root) is refused, because it is what this collection logs in with.
   type: str
 """
 

@@ -61,6 +61,8 @@ def layout_problems(users: t.Any, existing: Types, where: str) -> list[str]:
             continue
         name = user.get("name")
         problems += user_problems(user, place)
+        if name == "root" and user.get("password") is not None:
+            problems.append(f"{place}.password: a layout logs in as root; set its password with devpi_user.")
         if name in names:
             problems.append(f"{place}.name: user {name!r} is declared twice; write one entry with all indexes.")
         names.add(str(name))
@@ -87,10 +89,6 @@ def user_problems(user: Mapping[str, t.Any], place: str) -> list[str]:
     password = user.get("password")
     if password is not None and (not isinstance(password, str) or not password):
         problems.append(f"{_at(place, 'password')}: it is empty or no text; write one that is not, or leave it out.")
-    if password is not None and user.get("name") == "root":
-        problems.append(
-            f"{_at(place, 'password')}: root's password is not managed here; set it with devpi-init or devpi-passwd."
-        )
     return problems + _unknown_keys(user, {"name", "password", "indexes", *USER_OPTIONS}, place)
 
 

@@ -153,7 +153,7 @@ def test_index(index: dict[str, Any], expected: str) -> None:
         ({"password": 1234}, "users[0].password: it is empty or no text; write one that is not, or leave it out."),
         (
             {"name": "root", "password": "x"},
-            "users[0].password: root's password is not managed here; set it with devpi-init or devpi-passwd.",
+            "users[0].password: a layout logs in as root; set its password with devpi_user.",
         ),
         (
             {"mail": "x"},

@@ -53,7 +53,6 @@ def test_password_is_written_only_when_the_login_fails(devpi: FakeDevpi, run: Ru
         ({"name": "bob"}, "User 'bob' does not exist yet: a new user needs a password; write one."),
         ({"name": "b/b", "password": "x"}, "name: 'b/b' is not a user name; write letters, digits and - . @ _ only."),
         ({"name": "bob", "password": ""}, "password: it is empty or no text; write one that is not, or leave it out."),
-        ({"name": "root", "password": "x"}, "password: root's password is not managed here; set it with devpi-init"),
         ({"name": "root", "state": "absent"}, "name: root cannot be deleted; devpi-server needs this user."),
         (
             {"name": "root", "state": "absent", "force": True},
