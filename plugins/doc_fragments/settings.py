@@ -184,7 +184,8 @@ class ModuleDocFragment:
       name:
         description:
           - The name of the user. Letters, digits and C(-.@_).
-          - V(root) may stand here for its indexes, such as V(pypi).
+          - V(root) may stand here for its indexes, such as V(pypi), but without O(users[].password), because the module
+            logs in with it. Set that one with M(wheelhouse.devpi.devpi_user).
         type: str
         required: true
 """

@@ -18,6 +18,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
+Run = Callable[..., dict[str, Any]]
+"""Runs a module and returns what it prints for Ansible."""
+
 
 class FakeDevpi:
     """devpi-server, as far as the collection talks to it.

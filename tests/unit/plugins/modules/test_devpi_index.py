@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.wheelhouse.devpi.plugins.modules import devpi_index
-from ansible_collections.wheelhouse.devpi.tests.unit.conftest import Run
-from ansible_collections.wheelhouse.devpi.tests.unit.fake_devpi import FakeDevpi
+from ansible_collections.wheelhouse.devpi.tests.unit.fake_devpi import FakeDevpi, Run
 
 URL = "https://mirrors.aliyun.com/pypi/simple/"
 

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.wheelhouse.devpi.plugins.modules import devpi_info
-from ansible_collections.wheelhouse.devpi.tests.unit.conftest import Run
-from ansible_collections.wheelhouse.devpi.tests.unit.fake_devpi import FakeDevpi
+from ansible_collections.wheelhouse.devpi.tests.unit.fake_devpi import FakeDevpi, Run
 
 
 def test_tells_all_without_secrets(devpi: FakeDevpi, run: Run) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.wheelhouse.devpi.plugins.modules import devpi_layout
-from ansible_collections.wheelhouse.devpi.tests.unit.conftest import Run
-from ansible_collections.wheelhouse.devpi.tests.unit.fake_devpi import FakeDevpi, Handler
+from ansible_collections.wheelhouse.devpi.tests.unit.fake_devpi import FakeDevpi, Handler, Run
 
 URL = "https://mirrors.aliyun.com/pypi/simple/"
 USERS: list[dict[str, Any]] = [

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.wheelhouse.devpi.plugins.modules import devpi_user
-from ansible_collections.wheelhouse.devpi.tests.unit.conftest import Run
-from ansible_collections.wheelhouse.devpi.tests.unit.fake_devpi import FakeDevpi
+from ansible_collections.wheelhouse.devpi.tests.unit.fake_devpi import FakeDevpi, Run
 
 
 def test_create(devpi: FakeDevpi, run: Run) -> None:
@@ -45,6 +44,13 @@ def test_password_is_written_only_when_the_login_fails(devpi: FakeDevpi, run: Ru
         assert "next-one" not in str(result)
     assert devpi.passwords["alice"] == "next-one"
     assert not run(devpi_user, name="alice", password="next-one")["changed"]
+
+
+def test_the_password_of_root_too(devpi: FakeDevpi, run: Run) -> None:
+    assert run(devpi_user, name="root", password="next-one")["changes"] == ["update user root (password)"]
+    assert devpi.passwords["root"] == "next-one"
+    assert "refuses the password of user 'root'" in run(devpi_user, name="root", password="next-one")["msg"]
+    assert not run(devpi_user, name="root", password="next-one", login_password="next-one")["changed"]
 
 
 @pytest.mark.parametrize(
