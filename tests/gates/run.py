@@ -32,6 +32,8 @@ GRACE = 10
 LIMIT = 1800
 #: What asks the run to end: Ctrl-C, a kill, a terminal that was closed.
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: What Ansible prints where it warns. In a scenario that is a failure; the gates look for it themselves.
+WARNING = re.compile(r"\[(?:DEPRECATION )?WARNING\]: .*")
 #: Lines that are shown of what a command that failed said.
 TAIL = 30
 
@@ -125,6 +127,8 @@ class Result:
             self.fail(f"{command} (exit status {status})", output, failed or 1)
         elif failed:
             self.fail(f"{command} ({failed} failed or were skipped)", output, failed)
+        elif command.startswith("molecule ") and (warning := WARNING.search(output)):
+            self.fail(f"{command} (Ansible warned)", warning[0])
         elif not passed:
             self.passed += 1
 
