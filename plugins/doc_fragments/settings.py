@@ -123,6 +123,15 @@ mirror_provides_core_metadata:
     - Whether the mirror has the core metadata of files beside them.
     - devpi 7 needs no such setting, and it is refused there.
   type: bool
+preset:
+  description:
+    - A mirror by name, with the settings that it needs, so that O(mirror_url) and O(mirror_web_url_fmt) need not be
+      written. A setting that is written too wins. A new index becomes a mirror by it.
+    - V(aliyun), V(huawei), V(nju), V(tencent), V(tsinghua) and V(ustc) are copies of the public index, such as for
+      V(root/pypi). V(nvidia) and V(nvidia-ngc) are the indexes of NVIDIA.
+    - V(torch-cpu), V(torch-xpu), V(torch-cu128), V(torch-rocm6.4) and so on are the PyTorch wheels for one accelerator.
+      Make one index for each, because with two of them as bases pip takes whichever version is higher.
+  type: str
 settings:
   description:
     - Settings that plugins add, by name, such as C(uploadtrigger_jenkins) or C(constraints). They are passed on as

@@ -103,7 +103,7 @@ class Client:
         self._session = Request(
             headers={"Accept": "application/json", "Content-Type": "application/json"},
             timeout=timeout,
-            use_proxy=not _is_loopback(parts.hostname),
+            use_proxy=not is_loopback(parts.hostname),
             # A redirect turns a POST into a GET: the person shall write the right URL instead.
             follow_redirects="none",
             # A ~/.netrc of the managed host would send credentials that nobody asked for.
@@ -305,7 +305,7 @@ def _tls_context(ca_path: str | None, validate_certs: bool) -> ssl.SSLContext:
     return context
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Tell whether a host is this machine itself, which no HTTP proxy can reach."""
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -47,7 +47,7 @@ UPDATE_PASSWORD: Config = {
 
 
 def index_config(params: Mapping[str, t.Any]) -> Config:
-    """Pick the settings of an index from the options of a module."""
+    """Pick what is named of an index from the options of a module."""
     return {key: params[key] for key in INDEX_OPTIONS if params.get(key) is not None}
 
 

@@ -20,6 +20,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import (
     Dialect,
     DialectError,
 )
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._presets import preset_settings
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import find_circle, masked
 
 SET_BY_DEVPI_INIT = "(set by devpi-init)"
@@ -76,7 +77,7 @@ class WantedUser:
 
 @dataclass(frozen=True)
 class WantedIndex:
-    """An index that shall exist. ``name`` is user/index, ``config`` the named settings in either vocabulary."""
+    """An index that shall exist. ``name`` is user/index, ``config`` what is named of it, in either vocabulary."""
 
     name: str
     config: Config
@@ -180,8 +181,11 @@ class Plan:
         return [*users, *(change for name in ordered for change in updates[name]), *deletions, *departures]
 
     def _translated(self, index: WantedIndex) -> Config:
+        named = dict(index.config)
+        preset = named.pop("preset", None)
         try:
-            return self.dialect.config(index.config)
+            filled_in = self.dialect.config(self.dialect.known(preset_settings(preset))) if preset else {}
+            return {**filled_in, **self.dialect.config(named)}
         except DialectError as reason:
             self._refusals.append(f"{index.place}.{reason}" if index.place else str(reason))
             return {}

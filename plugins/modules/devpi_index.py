@@ -44,15 +44,20 @@ EXAMPLES = r"""
 - name: Fetch from a mirror that is near
   wheelhouse.devpi.devpi_index:
     name: root/pypi
-    mirror_url: https://mirrors.aliyun.com/pypi/simple/
+    preset: aliyun
     login_password_file: /etc/devpi/root-password
 
 - name: A mirror of the PyTorch wheels for CUDA 12.8
   wheelhouse.devpi.devpi_index:
     name: root/cu128
+    preset: torch-cu128
+    login_password_file: /etc/devpi/root-password
+
+- name: A mirror of one's own
+  wheelhouse.devpi.devpi_index:
+    name: root/ours
     type: mirror
-    mirror_url: https://download.pytorch.org/whl/cu128/
-    mirror_use_external_urls: false
+    mirror_url: https://packages.example.com/simple/
     login_password_file: /etc/devpi/root-password
 
 - name: An index of the team, with all that root/pypi has

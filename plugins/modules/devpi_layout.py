@@ -56,10 +56,9 @@ EXAMPLES = r"""
       - name: root
         indexes:
           - name: pypi
-            mirror_url: https://pypi.tuna.tsinghua.edu.cn/simple/
+            preset: tsinghua
           - name: cu128
-            type: mirror
-            mirror_url: https://download.pytorch.org/whl/cu128/
+            preset: torch-cu128
       - name: alice
         email: alice@example.com
         password: "{{ vault_alice_password }}"
