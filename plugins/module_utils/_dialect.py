@@ -159,6 +159,7 @@ INDEX_OPTIONS: Config = {
     **{word.name: word.option for setting in SETTINGS for word in setting.words},
     "settings": {"type": "dict"},
     "preset": {"type": "str"},
+    "probe": {"type": "bool"},
 }
 """The module options that describe an index: its settings in both vocabularies, and what fills them in."""
 
@@ -196,6 +197,11 @@ class Dialect:
     def known(self, config: Config) -> Config:
         """Return what the server's version has a word for, for settings that nobody asked for by name."""
         return {name: value for name, value in config.items() if name == "type" or self._find(name) is not None}
+
+    @property
+    def forgets_links(self) -> bool:
+        """Whether the server itself fetches all pages of a mirror anew when its URL changes."""
+        return self.major >= 7
 
     @property
     def mirror_url(self) -> str:

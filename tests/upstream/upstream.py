@@ -87,7 +87,7 @@ class Upstream:
             return None
         files = [self._file(name, content) for name, content in projects[project].items()]
         if as_json:
-            return json.dumps({"meta": {"api-version": "1.0"}, "name": project, "files": files})
+            return json.dumps({"meta": {"api-version": "1.1"}, "name": project, "files": files})
         return _html(
             (file["url"] + "".join(f"#{kind}={digest}" for kind, digest in file["hashes"].items()), file["filename"])
             for file in files
@@ -96,13 +96,14 @@ class Upstream:
     def _list(self, as_json: bool) -> str:
         names = list(self.behaviour.projects)
         if as_json:
-            return json.dumps({"meta": {"api-version": "1.0"}, "projects": [{"name": name} for name in names]})
+            return json.dumps({"meta": {"api-version": "1.1"}, "projects": [{"name": name} for name in names]})
         return _html((f"{name}/", name) for name in names)
 
     def _file(self, name: str, content: str) -> dict[str, Any]:
         file: dict[str, Any] = {
             "filename": name,
             "url": f"{self.behaviour.files_at or self.url}/files/{name}",
+            "size": len(content.encode()),
             "hashes": {"sha256": hashlib.sha256(content.encode()).hexdigest()} if self.behaviour.hashes else {},
         }
         if self.behaviour.upload_times:
