@@ -6,6 +6,7 @@ Without an inventory of its own, it makes two disposable hosts on this machine: 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shlex
@@ -153,6 +154,13 @@ def prove() -> list[str]:
     return proofs
 
 
+def domains(inventory: Path) -> list[str]:
+    """Return the domains that the servers of an inventory serve."""
+    listed = json.loads(run([CHECKOUT / ".venv/bin/ansible-inventory", "--inventory", inventory, "--list"], quiet=True))
+    hosts = listed.get("devpi_servers", {}).get("hosts", [])
+    return sorted({str(listed["_meta"]["hostvars"].get(host, {}).get("devpi_domain", host)) for host in hosts})
+
+
 def page(stages: Stages, changes: dict[str, int], proofs: list[str], own_inventory: Path | None) -> str:
     """Write the page that the run ends with."""
     lines = ["", "─" * 78]
@@ -160,7 +168,10 @@ def page(stages: Stages, changes: dict[str, int], proofs: list[str], own_invento
         lines += ["Nothing had to be changed: " + ", ".join(f"{name} changed=0" for name in changes)]
     else:
         lines += ["Changes: " + ", ".join(f"{name} {count}" for name, count in changes.items())]
-    if own_inventory is None:
+    if own_inventory is not None:
+        lines += ["", *(f"Web interface   https://{domain}/" for domain in domains(own_inventory))]
+        lines += ["Root password   /etc/devpi/root-password on the server, for root alone"]
+    else:
         server = run([HOSTS, "address", SERVER], quiet=True).strip()
         lines += [
             "",

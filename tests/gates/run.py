@@ -30,6 +30,8 @@ HEARTBEAT = 20
 GRACE = 10
 #: Seconds after which a part counts as hanging.
 LIMIT = 1800
+#: What asks the run to end: Ctrl-C, a kill, a terminal that was closed.
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Lines that are shown of what a command that failed said.
 TAIL = 30
 
@@ -234,7 +236,7 @@ class Suite:
 
     def _stop(self, pool: ThreadPoolExecutor) -> None:
         # The second Ctrl-C of somebody in a hurry must not leave containers behind.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ENDINGS:
             signal.signal(number, signal.SIG_IGN)
         self._stopped.set()
         pool.shutdown(wait=False, cancel_futures=True)
@@ -310,7 +312,8 @@ def main() -> int:
 
     begin = time.monotonic()
     LOGS.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in ENDINGS:
+        signal.signal(number, signal.default_int_handler)
 
     def say(text: str) -> None:
         print(f"[{time.monotonic() - begin:5.0f} s] {text}", flush=True)

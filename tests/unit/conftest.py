@@ -10,18 +10,22 @@ import tempfile
 from pathlib import Path
 
 COLLECTION = Path(__file__).resolve().parents[2]
-_TREE = tempfile.TemporaryDirectory(prefix="wheelhouse-unit-")
 
 
-def _make_importable() -> None:
-    """Let plain pytest import the collection from any checkout, as ansible-test does from its own place."""
+def _make_importable() -> tempfile.TemporaryDirectory[str] | None:
+    """Let plain pytest import the collection from any checkout, as ansible-test does from its own place.
+
+    Returns the folder that must live as long as the tests run.
+    """
     if COLLECTION.parts[-3:] == ("ansible_collections", "wheelhouse", "devpi"):
         sys.path.insert(0, str(COLLECTION.parents[2]))
-        return
-    place = Path(_TREE.name) / "ansible_collections" / "wheelhouse"
+        return None
+    tree = tempfile.TemporaryDirectory(prefix="wheelhouse-unit-")
+    place = Path(tree.name) / "ansible_collections" / "wheelhouse"
     place.mkdir(parents=True)
     (place / "devpi").symlink_to(COLLECTION)
-    sys.path.insert(0, _TREE.name)
+    sys.path.insert(0, tree.name)
+    return tree
 
 
-_make_importable()
+_TREE = _make_importable()

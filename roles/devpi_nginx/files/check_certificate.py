@@ -1,26 +1,25 @@
-"""Does a client that trusts this certificate accept it, with this key, for this domain? A handshake in memory tells."""
+"""Does a client that trusts this certificate accept it, with this key, for this domain? A handshake in memory tells.
 
+Arguments: the paths of the certificate and the key, the domain. Where it does not, exits with a sentence that says why.
+"""
+
+from __future__ import annotations
+
+import contextlib
 import ssl
 import sys
+from pathlib import Path
 
-certificate, key, domain = sys.argv[1:]
 
-
-def no_passphrase():
+def no_passphrase() -> str:
+    """Refuse what nginx could not ask for at a boot."""
     raise ValueError("the key has a passphrase, which nginx could not ask for at a boot")
 
 
-def step(handshake):
-    try:
-        handshake()
-    except ssl.SSLWantReadError:
-        pass
-
-
-def try_handshake():
+def try_handshake(certificate: str, key: str, domain: str) -> None:
+    """Let a server and a client in memory agree. Raises OSError (ssl.SSLError among them) or ValueError."""
     for path in (certificate, key):
-        with open(path, "rb"):
-            pass  # ssl would not say which of the two is missing
+        Path(path).read_bytes()  # ssl would not say which of the two is missing
     served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     served.load_cert_chain(certificate, key, password=no_passphrase)
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -30,12 +29,13 @@ def try_handshake():
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     asking = client.wrap_bio(to_client, to_server, server_hostname=domain)
     answering = served.wrap_bio(to_server, to_client, server_side=True)
-    for _ in range(2):
-        step(asking.do_handshake)
-        step(answering.do_handshake)
+    for side in (asking, answering, asking, answering):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
 
 
-def explain(error):
+def explain(error: OSError | ValueError) -> str:
+    """Return a sentence that says what is wrong."""
     if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
         return "the key does not belong to the certificate."
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -47,7 +47,8 @@ def explain(error):
     return f"{error}."
 
 
-try:
-    try_handshake()
-except (OSError, ValueError) as error:
-    sys.exit(explain(error))
+if __name__ == "__main__":
+    try:
+        try_handshake(*sys.argv[1:])
+    except (OSError, ValueError) as error:
+        sys.exit(explain(error))
