@@ -55,6 +55,11 @@ acl_toxresult_upload:
 mirror_whitelist:
   description:
     - Projects that are taken from mirrors although they exist in a private index. V(*) stands for all of them.
+    - V([]) reserves the names of private projects. Of a project that exists in this index or in one of its bases, no
+      file of a mirror is offered, whatever version somebody publishes there. That is devpi's default too; written here,
+      it stays so.
+    - A name is reserved by its first release, or before that by its registration alone, which is a C(POST) of the form
+      C(:action=submit), C(name) and C(version=0) to the URL of the private index.
     - devpi 7 keeps the rules for single projects elsewhere, so only V(['*']) and V([]) can be set there.
     - For a stage.
   type: list
@@ -80,6 +85,11 @@ trust_inheritance_rules_from:
 mirror_url:
   description:
     - The URL of the index that a mirror fetches from, such as C(https://mirrors.aliyun.com/pypi/simple/).
+    - Where it changes to another place, devpi 6 is told to ignore serials, unless O(mirror_ignore_serial_header) is
+      written, and to fetch the pages in its cache anew, so that no link leads to the old mirror. That takes one request
+      to the new mirror for each project in the cache. Files in the cache stay.
+    - devpi 7 fetches the pages anew by itself. Of a page that is the same on both mirrors, 7.0.0b4 goes on fetching
+      files that are not in its cache from the old one.
     - A new mirror needs it. devpi-server dies at its next start of a mirror without it.
     - User and password in it are not shown in diffs or logs, but devpi itself shows them to everybody.
   type: str
@@ -122,6 +132,25 @@ mirror_provides_core_metadata:
   description:
     - Whether the mirror has the core metadata of files beside them.
     - devpi 7 needs no such setting, and it is refused there.
+  type: bool
+preset:
+  description:
+    - A mirror by name, with the settings that it needs, so that O(mirror_url) and O(mirror_web_url_fmt) need not be
+      written. A setting that is written too wins. A new index becomes a mirror by it.
+    - V(aliyun), V(huawei), V(nju), V(tencent), V(tsinghua) and V(ustc) are copies of the public index, such as for
+      V(root/pypi). V(nvidia) and V(nvidia-ngc) are the indexes of NVIDIA.
+    - V(torch-cpu), V(torch-xpu), V(torch-cu128), V(torch-rocm6.4) and so on are the PyTorch wheels for one accelerator.
+      Make one index for each, because with two of them as bases pip takes whichever version is higher.
+  type: str
+probe:
+  description:
+    - Whether the upstream is looked at before a mirror is created or switched to it. That takes a few requests from the
+      managed host, with the C(User-Agent) of devpi, also in check mode. An index that stays as it is is not probed.
+    - What it finds sets O(mirror_no_project_list) and O(mirror_ignore_serial_header) where they are not written, and is
+      returned. An upstream that devpi could not serve from makes the module fail before it writes anything, with a
+      sentence that says what is wrong.
+    - The CAs that the host trusts decide about the certificate, and the proxy variables of the task about the way.
+      devpi-server has its own, C(REQUESTS_CA_BUNDLE) and the environment of its unit.
   type: bool
 settings:
   description:

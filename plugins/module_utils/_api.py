@@ -103,7 +103,7 @@ class Client:
         self._session = Request(
             headers={"Accept": "application/json", "Content-Type": "application/json"},
             timeout=timeout,
-            use_proxy=not _is_loopback(parts.hostname),
+            use_proxy=not is_loopback(parts.hostname),
             # A redirect turns a POST into a GET: the person shall write the right URL instead.
             follow_redirects="none",
             # A ~/.netrc of the managed host would send credentials that nobody asked for.
@@ -136,6 +136,19 @@ class Client:
     def write(self, method: str, path: str, body: dict[str, t.Any] | None = None) -> None:
         """Send a PUT, PATCH or DELETE. Raises ApiError, and CheckModeLockError in check mode."""
         self._succeed(method, path, body)
+
+    def refresh(self, index: str, project: str) -> bool:
+        """Let a mirror fetch the page of a project anew. Returns whether it got one. Its files stay as they are."""
+        if self._check_mode:
+            raise CheckModeLockError(f"refresh of {index} in check mode")
+        headers = {"X-Devpi-Auth": self._token} if self._token is not None else {}
+        try:
+            # It answers with a redirect to the page, and with an error page of HTML.
+            with self._open("POST", f"{path_of(index)}/+simple/{quote(project)}/refresh", None, headers) as response:
+                self.serial = _serial(response.headers)
+                return bool(response.code < 400)
+        except (OSError, http.client.HTTPException):
+            return False
 
     def _succeed(self, method: str, path: str, body: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         answer = self._request(method, path, body)
@@ -234,8 +247,7 @@ class Client:
                 f"{self.url} is devpi-server {version}: this collection needs 6.20.2 or newer, because older ones "
                 "hand out their replication data, password hashes included, to anyone. Upgrade devpi-server."
             )
-        serial = headers.get("X-Devpi-Serial", "-1")
-        return Answer(status, version, int(serial) if re.fullmatch(r"-?\d+", serial) else -1, data)
+        return Answer(status, version, _serial(headers), data)
 
     def _not_json(self, status: int, headers: t.Any, text: bytes) -> str:
         page = text.decode("utf-8", "replace")
@@ -297,6 +309,11 @@ class Client:
         return ApiError(sentence)
 
 
+def _serial(headers: t.Any) -> int:
+    serial = headers.get("X-Devpi-Serial", "")
+    return int(serial) if re.fullmatch(r"-?\d+", serial) else -1
+
+
 def _tls_context(ca_path: str | None, validate_certs: bool) -> ssl.SSLContext:
     try:
         context: ssl.SSLContext = make_context(cafile=ca_path, validate_certs=validate_certs)
@@ -305,7 +322,7 @@ def _tls_context(ca_path: str | None, validate_certs: bool) -> ssl.SSLContext:
     return context
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Tell whether a host is this machine itself, which no HTTP proxy can reach."""
     try:
         return ipaddress.ip_address(host).is_loopback

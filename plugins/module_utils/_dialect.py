@@ -158,8 +158,10 @@ INDEX_OPTIONS: Config = {
     "type": {"type": "str", "choices": list(INDEX_TYPES)},
     **{word.name: word.option for setting in SETTINGS for word in setting.words},
     "settings": {"type": "dict"},
+    "preset": {"type": "str"},
+    "probe": {"type": "bool"},
 }
-"""The module options that describe an index, in both vocabularies."""
+"""The module options that describe an index: its settings in both vocabularies, and what fills them in."""
 
 
 class Dialect:
@@ -192,6 +194,15 @@ class Dialect:
                 return six if self.major == 6 else seven
         return name
 
+    def known(self, config: Config) -> Config:
+        """Return what the server's version has a word for, for settings that nobody asked for by name."""
+        return {name: value for name, value in config.items() if name == "type" or self._find(name) is not None}
+
+    @property
+    def forgets_links(self) -> bool:
+        """Whether the server itself fetches all pages of a mirror anew when its URL changes."""
+        return self.major >= 7
+
     @property
     def mirror_url(self) -> str:
         """The server's word for the URL of a mirror."""
@@ -207,11 +218,14 @@ class Dialect:
         return bool(word.normal(wanted) == (word.absent if actual is None else word.normal(actual)))
 
     def _word(self, name: str) -> Word:
-        setting = BY_WORD[name]
-        word = setting.six if self.major == 6 else setting.seven
+        word = self._find(name)
         if word is None:
-            raise DialectError(f"{name}: devpi {self.major} has no such setting. {setting.missing}")
+            raise DialectError(f"{name}: devpi {self.major} has no such setting. {BY_WORD[name].missing}")
         return word
+
+    def _find(self, name: str) -> Word | None:
+        setting = BY_WORD[name]
+        return setting.six if self.major == 6 else setting.seven
 
     def _value(self, name: str, word: Word, value: t.Any) -> t.Any:
         setting = BY_WORD[name]

@@ -12,6 +12,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, NothingListensError
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import INDEX_OPTIONS, Config, Dialect
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Findings, Probe
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import (
     NEW_SERVER,
     NEW_SERVER_VERSION,
@@ -47,7 +48,7 @@ UPDATE_PASSWORD: Config = {
 
 
 def index_config(params: Mapping[str, t.Any]) -> Config:
-    """Pick the settings of an index from the options of a module."""
+    """Pick what is named of an index from the options of a module."""
     return {key: params[key] for key in INDEX_OPTIONS if params.get(key) is not None}
 
 
@@ -97,20 +98,28 @@ class DevpiModule(AnsibleModule):
                     raise ApiError("No password: write login_password_file or login_password, or set DEVPI_PASSWORD.")
                 actual = self.read()
                 version = self.client.version
-            changes = Plan(wanted(self.params, actual), actual, Dialect(version), self.client).changes()
-            if not self.check_mode:
-                apply(changes, self.client)
+            plan = Plan(wanted(self.params, actual), actual, Dialect(version), self.client, self._prober(version))
+            changes = plan.changes()
+            stale = [] if self.check_mode else apply(changes, self.client)
         except (ApiError, RefusedError) as reason:
             self.fail_json(msg=str(reason), changed=False)
         except StoppedError as reason:
             self.fail_json(msg=str(reason), changed=True, changes=reason.done, pending=reason.pending)
+        seen_of_mirrors: Config = {}
+        if plan.wanted.indexes:
+            probes = {index: found.as_result() for index, found in plan.findings.items()}
+            seen_of_mirrors = {"probes": probes, "stale_projects": stale}
         self.exit_json(
             changed=bool(changes),
             changes=[str(change) for change in changes],
             diff=[change.diff for change in changes],
             server_version=version,
             serial=self.client.serial,
+            **seen_of_mirrors,
         )
+
+    def _prober(self, version: str) -> t.Callable[[str], Findings]:
+        return lambda url: Probe(url, version, self.params["timeout"]).findings()
 
     def _is_assumed_new(self) -> bool:
         """Tell whether to compare with a server that is yet to be installed."""

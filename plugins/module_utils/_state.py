@@ -9,6 +9,7 @@ layout with one entry.
 
 from __future__ import annotations
 
+import re
 import typing as t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import (
     Dialect,
     DialectError,
 )
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._presets import preset_settings
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Findings, ProbeError
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import find_circle, masked
 
 SET_BY_DEVPI_INIT = "(set by devpi-init)"
@@ -76,7 +79,7 @@ class WantedUser:
 
 @dataclass(frozen=True)
 class WantedIndex:
-    """An index that shall exist. ``name`` is user/index, ``config`` the named settings in either vocabulary."""
+    """An index that shall exist. ``name`` is user/index, ``config`` what is named of it, in either vocabulary."""
 
     name: str
     config: Config
@@ -105,6 +108,8 @@ class Change:
     """One difference, and the requests that remove it.
 
     ``before`` and ``after`` are for people: without secrets, None where the thing does not exist.
+    ``cached_projects_config`` is what the server has to be told to list the projects whose links it keeps, where they
+    must be fetched anew after the change.
     """
 
     action: str
@@ -113,6 +118,7 @@ class Change:
     requests: tuple[tuple[str, Config | None], ...]
     before: Config | None = None
     after: Config | None = None
+    cached_projects_config: Config | None = None
 
     def __str__(self) -> str:
         named = ", ".join(self.differing) if self.action == "update" else ""
@@ -157,6 +163,9 @@ class Plan:
     actual: Mapping[str, Config]
     dialect: Dialect
     server: Server
+    probe: t.Callable[[str], Findings]
+    findings: dict[str, Findings] = field(default_factory=dict)
+    """What was found at the upstreams of new and switched mirrors, by index."""
     _refusals: list[str] = field(default_factory=list)
 
     def changes(self) -> list[Change]:
@@ -180,8 +189,11 @@ class Plan:
         return [*users, *(change for name in ordered for change in updates[name]), *deletions, *departures]
 
     def _translated(self, index: WantedIndex) -> Config:
+        named = {key: value for key, value in index.config.items() if key not in ("preset", "probe")}
+        preset = index.config.get("preset")
         try:
-            return self.dialect.config(index.config)
+            filled_in = self.dialect.config(self.dialect.known(preset_settings(preset))) if preset else {}
+            return {**filled_in, **self.dialect.config(named)}
         except DialectError as reason:
             self._refusals.append(f"{index.place}.{reason}" if index.place else str(reason))
             return {}
@@ -219,6 +231,7 @@ class Plan:
                 self._refusals.append(
                     f"Index {index.name!r} needs the user {owner!r}, who does not exist: create the user first."
                 )
+            config = {**self._derived(index, config, {}), **config}
             config.setdefault("type", self.dialect.type("stage"))
             return [Change("create", "index", index.name, (("PUT", config),), None, masked(config))]
         wanted_type = config.get("type", actual["type"])
@@ -227,6 +240,7 @@ class Plan:
                 f"Index {index.name!r} is a {actual['type']} on the server, and devpi cannot make it a {wanted_type}: "
                 f"write type: {actual['type']}, or delete the index first."
             )
+        config = {**self._derived(index, config, actual), **config}
         different = {key: value for key, value in config.items() if not self.dialect.same(key, value, actual)}
         # A partial PATCH would reset the settings of plugins: send all that the server has, and the differences.
         merged = {**actual, **different}
@@ -241,7 +255,34 @@ class Plan:
         for key in different:
             if before.get(key) == after[key] and actual.get(key) != merged[key]:
                 after[key] = f"{after[key]} (other credentials)"
-        return [Change("update", "index", index.name, (("PATCH", merged),), before, after)]
+        if not self._is_switch(config, actual) or self.dialect.forgets_links:
+            return [Change("update", "index", index.name, (("PATCH", merged),), before, after)]
+        # A mirror without a list of projects names those that it has in its cache.
+        listing, no_list = {**actual, "mirror_no_project_list": True}, bool(merged.get("mirror_no_project_list"))
+        request = ("PATCH", {**merged, "mirror_no_project_list": no_list})
+        return [Change("update", "index", index.name, (request,), before, after, listing)]
+
+    def _is_switch(self, config: Config, actual: Config) -> bool:
+        """Tell whether a mirror shall fetch from another place. Another password for the same place does not count."""
+        word = self.dialect.mirror_url
+        return word in config and _place(config[word]) != _place(actual.get(word))
+
+    def _derived(self, index: WantedIndex, config: Config, actual: Config) -> Config:
+        """Return what follows from the upstream of a new or switched mirror, for settings that are not named."""
+        if not self._is_switch(config, actual):
+            return {}
+        derived: Config = {}
+        if index.config.get("probe"):
+            try:
+                found = self.findings[index.name] = self.probe(config[self.dialect.mirror_url])
+                derived = found.settings()
+            except ProbeError as reason:
+                self._refusals.append(f"{index.name}: {reason}")
+        if actual:
+            # The serials of two mirrors have nothing to do with each other.
+            derived["mirror_ignore_serial_header"] = True
+        translated = self.dialect.config(self.dialect.known(derived))
+        return {name: value for name, value in translated.items() if not self.dialect.same(name, value, actual)}
 
     def _check_bases(self, bases: Mapping[str, Sequence[str]], gone: Sequence[str]) -> None:
         declared = {index.name for index in self.wanted.indexes}
@@ -307,16 +348,28 @@ def index_types(actual: Mapping[str, Config]) -> dict[str, str | None]:
     return {name: config["type"] for name, config in indexes_of(actual).items()}
 
 
-def apply(changes: Sequence[Change], client: Client) -> None:
-    """Write the changes in their order. Raises StoppedError at the first that fails."""
+def apply(changes: Sequence[Change], client: Client) -> list[str]:
+    """Write the changes in their order. Raises StoppedError at the first that fails.
+
+    Returns the projects (``user/index/project``) whose links could not be fetched anew from a new upstream.
+    """
     done: list[Change] = []
+    stale: list[str] = []
     try:
         for change in changes:
-            for method, body in change.requests:
-                client.write(method, path_of(change.name), body)
+            cached: list[str] = []
+            try:
+                if change.cached_projects_config is not None:
+                    client.write("PATCH", path_of(change.name), change.cached_projects_config)
+                    cached = client.get(path_of(change.name)).get("projects", [])
+            finally:
+                for method, body in change.requests:
+                    client.write(method, path_of(change.name), body)
+            stale += [f"{change.name}/{project}" for project in cached if not client.refresh(change.name, project)]
             done.append(change)
     except ApiError as reason:
         raise StoppedError(reason, done, changes[len(done) :]) from reason
+    return stale
 
 
 def undeclared(users: Mapping[str, Sequence[str] | None], actual: Mapping[str, Config]) -> tuple[list[str], list[str]]:
@@ -332,6 +385,11 @@ def undeclared(users: Mapping[str, Sequence[str] | None], actual: Mapping[str, C
         if declared is not None:
             absent_indexes += [f"{user}/{index}" for index in sorted(entry.get("indexes", {})) if index not in declared]
     return absent_users, absent_indexes
+
+
+def _place(url: str | None) -> str | None:
+    """Return the URL of a mirror without what does not change where it points to."""
+    return url and re.sub(r"(?<=//)[^/]*@", "", url).rstrip("/")
 
 
 def _bases_first(names: Sequence[str], bases: Mapping[str, Sequence[str]]) -> list[str]:

@@ -21,6 +21,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import (
     SETTINGS,
     STAGE_TYPES,
 )
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._presets import preset_problem
 
 USER_OPTIONS = ("email", "title", "description", "custom_data")
 """The settings of a user that devpi shows to everybody."""
@@ -102,7 +103,9 @@ def index_problems(index: Mapping[str, t.Any], place: str, name: str, existing: 
     if declared_type is not None and declared_type not in INDEX_TYPES:
         problems.append(f"{_at(place, 'type')}: {_shown(declared_type)} is unknown; write {', '.join(INDEX_TYPES)}.")
         return problems
-    index_type = declared_type or existing.get(name) or (None if name in existing else "stage")
+    default_type = "mirror" if "preset" in named else "stage"
+    index_type = declared_type or existing.get(name) or (None if name in existing else default_type)
+    problems += _preset_problems(named, place, index_type, declared_type)
     problems += _two_words(named, place)
     problems += _settings_problems(named.get("settings"), place)
     for key, value in named.items():
@@ -112,7 +115,8 @@ def index_problems(index: Mapping[str, t.Any], place: str, name: str, existing: 
         if index_type is not None and index_type not in BY_WORD[key].types:
             problems.append(f"{spot}: {_wrong_type(key, index_type, declared_type)}")
         problems += _value_problems(key, value, spot)
-    if index_type in MIRROR_TYPES and name not in existing and not any(named.get(key) for key in _MIRROR_URL):
+    has_url = any(named.get(key) for key in ("preset", *_MIRROR_URL))
+    if index_type in MIRROR_TYPES and name not in existing and not has_url:
         problems.append(
             f"{_at(place, 'mirror_url')}: a mirror needs one (with none, devpi-server dies at its next start); "
             "write the URL of an index, such as https://mirrors.aliyun.com/pypi/simple/."
@@ -217,6 +221,17 @@ def _two_words(named: Mapping[str, t.Any], place: str) -> list[str]:
         and setting.six.name in named
         and setting.seven.name in named
     ]
+
+
+def _preset_problems(
+    named: Mapping[str, t.Any], place: str, index_type: str | None, declared_type: str | None
+) -> list[str]:
+    if "preset" not in named:
+        return []
+    problem = preset_problem(named["preset"])
+    if problem is None and index_type in STAGE_TYPES:
+        problem = _wrong_type("preset", index_type, declared_type)
+    return [f"{_at(place, 'preset')}: {problem}"] if problem else []
 
 
 def _settings_problems(settings: t.Any, place: str) -> list[str]:

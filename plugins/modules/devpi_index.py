@@ -44,15 +44,20 @@ EXAMPLES = r"""
 - name: Fetch from a mirror that is near
   wheelhouse.devpi.devpi_index:
     name: root/pypi
-    mirror_url: https://mirrors.aliyun.com/pypi/simple/
+    preset: aliyun
     login_password_file: /etc/devpi/root-password
 
 - name: A mirror of the PyTorch wheels for CUDA 12.8
   wheelhouse.devpi.devpi_index:
     name: root/cu128
+    preset: torch-cu128
+    login_password_file: /etc/devpi/root-password
+
+- name: A mirror of one's own
+  wheelhouse.devpi.devpi_index:
+    name: root/ours
     type: mirror
-    mirror_url: https://download.pytorch.org/whl/cu128/
-    mirror_use_external_urls: false
+    mirror_url: https://packages.example.com/simple/
     login_password_file: /etc/devpi/root-password
 
 - name: An index of the team, with all that root/pypi has
@@ -96,6 +101,47 @@ serial:
   returned: success
   type: int
   sample: 42
+stale_projects:
+  description:
+    - Projects in the cache of a switched mirror that the new upstream gave no page of, as C(user/index/project).
+      Their old links stay.
+  returned: success, except when all indexes are to be absent
+  type: list
+  elements: str
+  sample: [root/pypi/withdrawn]
+probes:
+  description: What was found at the upstream of each mirror that was probed, by the name of the index.
+  returned: success, except when all indexes are to be absent
+  type: dict
+  contains:
+    url:
+      description: The upstream, without user and password.
+      type: str
+    lists_projects:
+      description: Whether its root lists projects.
+      type: bool
+    project:
+      description: The project whose page was looked at.
+      type: str
+    json:
+      description: Whether pages are JSON that devpi reads as such.
+      type: bool
+    hashes:
+      description: Whether all files have hashes.
+      type: bool
+    upload_times:
+      description: Whether all files have upload times. devpi 6 does not pass them on.
+      type: bool
+    serials:
+      description: The serials of two pages in a row, as V(none), V(steady), V(rising) or V(backwards).
+      type: str
+    file_hosts:
+      description: The hosts of the files.
+      type: list
+      elements: str
+    certificate_trusted:
+      description: V(true) with C(https), null with C(http). An untrusted certificate makes the module fail.
+      type: bool
 """
 
 from collections.abc import Mapping

@@ -56,10 +56,9 @@ EXAMPLES = r"""
       - name: root
         indexes:
           - name: pypi
-            mirror_url: https://pypi.tuna.tsinghua.edu.cn/simple/
+            preset: tsinghua
           - name: cu128
-            type: mirror
-            mirror_url: https://download.pytorch.org/whl/cu128/
+            preset: torch-cu128
       - name: alice
         email: alice@example.com
         password: "{{ vault_alice_password }}"
@@ -94,6 +93,47 @@ serial:
   returned: success
   type: int
   sample: 42
+stale_projects:
+  description:
+    - Projects in the cache of a switched mirror that the new upstream gave no page of, as C(user/index/project).
+      Their old links stay.
+  returned: success, except when all indexes are to be absent
+  type: list
+  elements: str
+  sample: [root/pypi/withdrawn]
+probes:
+  description: What was found at the upstream of each mirror that was probed, by the name of the index.
+  returned: success, except when all indexes are to be absent
+  type: dict
+  contains:
+    url:
+      description: The upstream, without user and password.
+      type: str
+    lists_projects:
+      description: Whether its root lists projects.
+      type: bool
+    project:
+      description: The project whose page was looked at.
+      type: str
+    json:
+      description: Whether pages are JSON that devpi reads as such.
+      type: bool
+    hashes:
+      description: Whether all files have hashes.
+      type: bool
+    upload_times:
+      description: Whether all files have upload times. devpi 6 does not pass them on.
+      type: bool
+    serials:
+      description: The serials of two pages in a row, as V(none), V(steady), V(rising) or V(backwards).
+      type: str
+    file_hosts:
+      description: The hosts of the files.
+      type: list
+      elements: str
+    certificate_trusted:
+      description: V(true) with C(https), null with C(http). An untrusted certificate makes the module fail.
+      type: bool
 """
 
 from collections.abc import Mapping

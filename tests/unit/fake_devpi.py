@@ -25,8 +25,8 @@ Run = Callable[..., dict[str, Any]]
 class FakeDevpi:
     """devpi-server, as far as the collection talks to it.
 
-    ``users`` is what GET / returns; ``uploads`` the projects of an index; ``seen`` every request so far, ``bodies``
-    what they sent.
+    ``users`` is what GET / returns; ``uploads`` the projects of an index, or those that a mirror has in its cache;
+    ``not_upstream`` projects that an upstream does not have; ``seen`` every request so far, ``bodies`` what they sent.
     ``mischief`` holds answers to give instead of the right one: a function for each request, first come first served,
     None for a request that shall be answered as usual.
     """
@@ -38,6 +38,7 @@ class FakeDevpi:
         self.users: dict[str, Any] = {"root": {"username": "root", "indexes": {}}}
         self.passwords = {"root": "rootpw"}
         self.uploads: dict[str, list[str]] = {}
+        self.not_upstream: set[str] = set()
         self.seen: list[tuple[str, str]] = []
         self.bodies: list[Any] = []
         self.mischief: list[Callable[[Handler], None] | None] = []
@@ -56,6 +57,8 @@ class FakeDevpi:
         """Return status and JSON for one request."""
         if path == "/+login":
             return self._log_in(body)
+        if path.endswith("/refresh"):
+            return (500, {}) if path.split("/")[-2] in self.not_upstream else (302, {})
         if path == "/+api":
             status = ["ok", user, []] if user else ["noauth", "", []]
             return 200, {"result": {"authstatus": status, "features": ["server-keyvalue-parsing"]}}

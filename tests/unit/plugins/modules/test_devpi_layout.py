@@ -156,7 +156,9 @@ def test_new_server_is_assumed_in_check_mode_only(run: Run, free_port: int) -> N
         "login_password_file": "/nonexistent/yet",
     }
     assumed = run(devpi_layout, check_mode=True, assume_new_server=True, **options)
-    assert sorted(assumed["changes"]) == sorted([*CHANGES[:4], CHANGES[5], "update index root/pypi (mirror_url)"])
+    assert sorted(assumed["changes"]) == sorted(
+        [*CHANGES[:4], CHANGES[5], "update index root/pypi (mirror_ignore_serial_header, mirror_url)"]
+    )
     pypi = next(entry for entry in assumed["diff"] if entry["before_header"] == "index root/pypi")
     assert pypi["before"]["mirror_url"] == "(set by devpi-init)"
     assert pypi["after"]["mirror_url"] == URL
