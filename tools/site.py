@@ -129,7 +129,10 @@ def prove() -> list[str]:
     Returns the lines of the access log that prove it. Raises FailedError where one is missing.
     """
     log = "/var/log/nginx/devpi.access.log"
-    on_host(CLIENT, "python3 -c 'import ensurepip' 2>/dev/null || apt-get install -qqy python3-venv >/dev/null")
+    on_host(
+        CLIENT,
+        "python3 -c 'import ensurepip' 2>/dev/null || (apt-get update -qq; apt-get install -qqy python3-venv >/dev/null)",
+    )
     begin = on_host(SERVER, f"wc --lines < {log}").strip()
     on_host(
         CLIENT,
