@@ -131,7 +131,7 @@ def prove() -> list[str]:
     log = "/var/log/nginx/devpi.access.log"
     on_host(
         CLIENT,
-        "python3 -c 'import ensurepip' 2>/dev/null || (apt-get update -qq; apt-get install -qqy python3-venv >/dev/null)",
+        "python3 -c 'import ensurepip' 2>/dev/null || (apt-get update; apt-get -y install python3-venv) >/dev/null",
     )
     begin = on_host(SERVER, f"wc --lines < {log}").strip()
     on_host(
