@@ -94,7 +94,7 @@ def devpi_server(venv: Path, folder: Path) -> Iterator[str]:
 
 def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
     """Wait until the server answers."""
-    for _ in range(300):
+    for _attempt in range(300):
         if server.poll() is not None:
             break
         try:
