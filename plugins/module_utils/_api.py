@@ -36,6 +36,10 @@ class NothingListensError(ApiError):
     """The connection was refused: no server runs at the URL."""
 
 
+class NotFoundError(ApiError):
+    """The server knows no such thing, or no such path."""
+
+
 class CheckModeLockError(RuntimeError):
     """A write was tried in check mode. This is a bug in a module, not a mistake of its user."""
 
@@ -137,6 +141,15 @@ class Client:
         """Send a PUT, PATCH or DELETE. Raises ApiError, and CheckModeLockError in check mode."""
         self._succeed(method, path, body)
 
+    def create(self, path: str, body: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the ``result`` of a POST. Raises ApiError, and CheckModeLockError in check mode."""
+        return self._succeed("POST", path, body)
+
+    def accepts_token(self, user: str, token: str) -> bool:
+        """Tell whether the server takes this token of devpi-tokens from this user now. Changes nothing."""
+        answer = self._request("GET", "/+api", token=_auth(user, token))
+        return answer.status < 400 and _auth_status(answer) == "ok"
+
     def refresh(self, index: str, project: str) -> bool:
         """Let a mirror fetch the page of a project anew. Returns whether it got one. Its files stay as they are."""
         if self._check_mode:
@@ -156,7 +169,8 @@ class Client:
             self.log_in(*self._login)
             answer = self._request(method, path, body)
         if answer.status >= 400:
-            raise ApiError(self._failure(answer, method, path))
+            error = NotFoundError if answer.status == 404 else ApiError
+            raise error(self._failure(answer, method, path))
         result = answer.data.get("result", {})
         if not isinstance(result, dict):
             raise ApiError(f"{method} {self.url}{path} answered JSON without the object 'result' that devpi sends.")
@@ -164,8 +178,7 @@ class Client:
 
     def _login_expired(self) -> bool:
         """Ask ``/+api``, because a bad token gives no error of its own: the request just counts as anonymous."""
-        status = self._request("GET", "/+api").data.get("result", {}).get("authstatus", ["noauth"])
-        return bool(status[0] == "noauth")
+        return _auth_status(self._request("GET", "/+api")) == "noauth"
 
     def _token_for(self, user: str, password: str) -> str | None:
         """Return the value of X-Devpi-Auth, or None where the password is wrong. Never sends an empty password."""
@@ -180,10 +193,9 @@ class Client:
                 "Check that url is the address of devpi-server, without the name of an index."
             )
         try:
-            secret = f"{user}:{answer.data['result']['password']}"
+            return _auth(user, answer.data["result"]["password"])
         except (KeyError, TypeError):
             raise ApiError(f"{self.url}/+login answered without a token; is this devpi-server?") from None
-        return base64.b64encode(secret.encode()).decode()
 
     def _failure(self, answer: Answer, method: str, path: str) -> str:
         request = f"{method} {self.url}{path}"
@@ -206,9 +218,10 @@ class Client:
 
     def _request(self, method: str, path: str, body: dict[str, t.Any] | None = None, token: str | None = "") -> Answer:
         """Send one request. ``token`` None sends it anonymously, the default with the login there is."""
+        token = self._token if token == "" else token
         if self._check_mode and method not in READING_METHODS and path != "/+login":
             raise CheckModeLockError(f"{method} {path} in check mode")
-        headers = {"X-Devpi-Auth": self._token} if token is not None and self._token is not None else {}
+        headers = {"X-Devpi-Auth": token} if token is not None else {}
         try:
             with self._open(method, path, body, headers) as response:
                 status, response_headers, text = response.code, response.headers, response.read()
@@ -236,7 +249,10 @@ class Client:
         try:
             data = json.loads(text)
         except ValueError:
-            raise ApiError(self._not_json(status, headers, text)) from None
+            if status != 404 or version is None:
+                raise ApiError(self._not_json(status, headers, text)) from None
+            # devpi-web has a page for what is not there, in HTML for everybody.
+            data = {"message": "not found"}
         if not isinstance(data, dict) or version is None:
             raise ApiError(
                 f"{self.url} answered JSON, but not that of devpi-server (no header X-Devpi-Server-Version): "
@@ -307,6 +323,16 @@ class Client:
         else:
             sentence = f"{self.url} cannot be reached: {reason}"
         return ApiError(sentence)
+
+
+def _auth(user: str, token: str) -> str:
+    """Return the value of X-Devpi-Auth."""
+    return base64.b64encode(f"{user}:{token}".encode()).decode()
+
+
+def _auth_status(answer: Answer) -> str:
+    """Return what ``/+api`` says of who asks: ``ok``, ``noauth`` or ``expired``."""
+    return str(answer.data.get("result", {}).get("authstatus", ["noauth"])[0])
 
 
 def _serial(headers: t.Any) -> int:

@@ -60,11 +60,12 @@ def user_config(params: Mapping[str, t.Any]) -> Config:
 class DevpiModule(AnsibleModule):
     """An Ansible module that talks to devpi-server.
 
-    ``options`` are the module's own; the connection options come by themselves.
+    ``options`` are the module's own; the connection options come by themselves. ``rules`` are those that Ansible knows
+    for options, such as ``required_if``.
     """
 
-    def __init__(self, options: Config) -> None:
-        super().__init__(argument_spec={**CONNECTION_OPTIONS, **options}, supports_check_mode=True)
+    def __init__(self, options: Config, **rules: t.Any) -> None:
+        super().__init__(argument_spec={**CONNECTION_OPTIONS, **options}, supports_check_mode=True, **rules)
         self.no_log_values.update(_url_secrets(self.params))
         try:
             self.client = Client(
@@ -77,9 +78,11 @@ class DevpiModule(AnsibleModule):
         except ApiError as reason:
             self.fail_json(msg=str(reason))
 
-    def read(self) -> dict[str, Config]:
+    def read(self, must_log_in: bool = False) -> dict[str, Config]:
         """Log in where a password is given, and return the users with their indexes (GET /). Raises ApiError."""
         password = self._password()
+        if password is None and must_log_in:
+            raise ApiError("No password: write login_password_file or login_password, or set DEVPI_PASSWORD.")
         if password is not None:
             self.client.log_in(self.params["login_user"], password)
         return self.client.get("/")
@@ -91,12 +94,10 @@ class DevpiModule(AnsibleModule):
         the options are wrong.
         """
         try:
-            if self._is_assumed_new():
+            if self.is_assumed_new():
                 actual, version = NEW_SERVER, NEW_SERVER_VERSION
             else:
-                if self._password() is None:
-                    raise ApiError("No password: write login_password_file or login_password, or set DEVPI_PASSWORD.")
-                actual = self.read()
+                actual = self.read(must_log_in=True)
                 version = self.client.version
             plan = Plan(wanted(self.params, actual), actual, Dialect(version), self.client, self._prober(version))
             changes = plan.changes()
@@ -121,7 +122,7 @@ class DevpiModule(AnsibleModule):
     def _prober(self, version: str) -> t.Callable[[str], Findings]:
         return lambda url: Probe(url, version, self.params["timeout"]).findings()
 
-    def _is_assumed_new(self) -> bool:
+    def is_assumed_new(self) -> bool:
         """Tell whether to compare with a server that is yet to be installed."""
         if not (self.check_mode and self.params.get("assume_new_server")):
             return False

@@ -53,6 +53,10 @@ class FakeDevpi:
         """Forget all logins, as a restart without a secret file does."""
         self.tokens.clear()
 
+    def who_asks(self, user: str, secret: str) -> str | None:
+        """Return the user whose login this is, None for nobody."""
+        return self.tokens.get(secret)
+
     def answer(self, method: str, path: str, body: Any, user: str | None) -> tuple[int, dict[str, Any]]:
         """Return status and JSON for one request."""
         if path == "/+login":
@@ -116,8 +120,8 @@ class Handler(BaseHTTPRequestHandler):
         if trick:
             trick(self)
             return
-        login = base64.b64decode(self.headers.get("X-Devpi-Auth", "")).decode()
-        user = self.fake.tokens.get(login.partition(":")[2])
+        name, _colon, secret = base64.b64decode(self.headers.get("X-Devpi-Auth", "")).decode().partition(":")
+        user = self.fake.who_asks(name, secret)
         status, data = self.fake.answer(self.command, self.path, self.fake.bodies[-1], user)
         self.reply(status, json.dumps(data))
 
