@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
@@ -16,6 +17,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Fin
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import (
     NEW_SERVER,
     NEW_SERVER_VERSION,
+    Change,
     Plan,
     RefusedError,
     StoppedError,
@@ -78,13 +80,17 @@ class DevpiModule(AnsibleModule):
         except ApiError as reason:
             self.fail_json(msg=str(reason))
 
-    def read(self, must_log_in: bool = False) -> dict[str, Config]:
-        """Log in where a password is given, and return the users with their indexes (GET /). Raises ApiError."""
+    def log_in(self) -> None:
+        """Log in. Raises ApiError, also where no password is given."""
         password = self._password()
-        if password is None and must_log_in:
+        if password is None:
             raise ApiError("No password: write login_password_file or login_password, or set DEVPI_PASSWORD.")
-        if password is not None:
-            self.client.log_in(self.params["login_user"], password)
+        self.client.log_in(self.params["login_user"], password)
+
+    def read(self) -> dict[str, Config]:
+        """Log in where a password is given, and return the users with their indexes (GET /). Raises ApiError."""
+        if self._password() is not None:
+            self.log_in()
         return self.client.get("/")
 
     def reach(self, wanted: t.Callable[[Config, Mapping[str, Config]], Wanted]) -> None:
@@ -93,30 +99,42 @@ class DevpiModule(AnsibleModule):
         ``wanted`` makes the wanted state from the options and from what the server has; it raises RefusedError where
         the options are wrong.
         """
-        try:
+        with self.telling_failures():
             if self.is_assumed_new():
                 actual, version = NEW_SERVER, NEW_SERVER_VERSION
             else:
-                actual = self.read(must_log_in=True)
+                self.log_in()
+                actual = self.client.get("/")
                 version = self.client.version
             plan = Plan(wanted(self.params, actual), actual, Dialect(version), self.client, self._prober(version))
             changes = plan.changes()
             stale = [] if self.check_mode else apply(changes, self.client)
-        except (ApiError, RefusedError) as reason:
-            self.fail_json(msg=str(reason), changed=False)
-        except StoppedError as reason:
-            self.fail_json(msg=str(reason), changed=True, changes=reason.done, pending=reason.pending)
         seen_of_mirrors: Config = {}
         if plan.wanted.indexes:
             probes = {index: found.as_result() for index, found in plan.findings.items()}
             seen_of_mirrors = {"probes": probes, "stale_projects": stale}
+        self.tell(changes, version, **seen_of_mirrors)
+
+    @contextmanager
+    def telling_failures(self) -> t.Iterator[None]:
+        """End the module with a sentence where something in the ``with`` block fails."""
+        try:
+            with self.client.kept_open():
+                yield
+        except (ApiError, RefusedError) as reason:
+            self.fail_json(msg=str(reason), changed=False)
+        except StoppedError as reason:
+            self.fail_json(msg=str(reason), changed=True, changes=reason.done, pending=reason.pending)
+
+    def tell(self, changes: Sequence[Change], version: str, **more: t.Any) -> None:
+        """End the module with the changes that were made, or would be in check mode."""
         self.exit_json(
             changed=bool(changes),
             changes=[str(change) for change in changes],
             diff=[change.diff for change in changes],
             server_version=version,
             serial=self.client.serial,
-            **seen_of_mirrors,
+            **more,
         )
 
     def _prober(self, version: str) -> t.Callable[[str], Findings]:

@@ -213,7 +213,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, NotFoundError, path_of
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, path_of
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import Config
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._module import DevpiModule
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import (
@@ -271,7 +271,7 @@ class TokenModule(DevpiModule):
 
     def run(self) -> None:
         """Bring the file and the server to the wanted state and end the module."""
-        try:
+        with self.telling_failures():
             problems = token_problems(self.params)
             if problems:
                 raise RefusedError(problems)
@@ -280,18 +280,11 @@ class TokenModule(DevpiModule):
             steps = self._present(held) if self.params["state"] == "present" else self._absent(held)
             if not self.check_mode:
                 self._take(steps)
-        except (ApiError, RefusedError) as reason:
-            self.fail_json(msg=str(reason), changed=False)
-        except StoppedError as reason:
-            self.fail_json(msg=str(reason), changed=bool(reason.done), changes=reason.done, pending=reason.pending)
         limits = self.tokens.get(self.kept)
-        self.exit_json(
-            changed=bool(steps),
-            changes=[str(change) for change, _take in steps],
-            diff=[change.diff for change, _take in steps],
-            tokens=[{"id": token_id, **shown(limits)} for token_id, limits in sorted(self.tokens.items())],
-            server_version=self.client.version or NEW_SERVER_VERSION,
-            serial=self.client.serial,
+        self.tell(
+            [change for change, _take in steps],
+            self.client.version or NEW_SERVER_VERSION,
+            tokens=[{"id": token_id, **shown(texts)} for token_id, texts in sorted(self.tokens.items())],
             **({"id": self.kept, "expires": shown(limits)["expires"]} if limits else {}),
         )
 
@@ -327,14 +320,13 @@ class TokenModule(DevpiModule):
         if self.is_assumed_new():
             return {}
         assumed = self.check_mode and self.params["assume_new_server"]
-        users = self.read(must_log_in=True)
-        if self.user not in users:
+        self.log_in()
+        if self.user not in self.client.get("/"):
             if assumed or self.params["state"] == "absent":
                 return {}
             raise RefusedError([f"User {self.user!r} does not exist: create the user first."])
-        try:
-            listed = self.client.get(f"{path_of(self.user)}/+tokens")["tokens"]
-        except NotFoundError:
+        listed = self.client.get_if_exists(f"{path_of(self.user)}/+tokens")
+        if listed is None:
             if assumed:
                 return {}
             raise RefusedError(
@@ -342,8 +334,8 @@ class TokenModule(DevpiModule):
                     f"{self.client.url} knows no tokens, because devpi-server runs there without the plugin "
                     "devpi-tokens: write devpi_server_plugins: [tokens] for the role devpi_server, and run it."
                 ]
-            ) from None
-        return {token_id: info.get("restrictions", []) for token_id, info in listed.items()}
+            )
+        return {token_id: info.get("restrictions", []) for token_id, info in listed["tokens"].items()}
 
     def _present(self, held: Token | None) -> list[Step]:
         wanted = wanted_token(self.params)
@@ -410,10 +402,12 @@ class TokenModule(DevpiModule):
             try:
                 take()
             except (ApiError, OSError) as reason:
-                changes = [change for change, _take in steps]
                 if isinstance(reason, OSError):
                     reason = ApiError(f"path: {self.file} cannot be written on this host ({reason.strerror}).")
-                raise StoppedError(reason, changes[:number], changes[number:]) from reason
+                changes = [change for change, _take in steps]
+                stopped = StoppedError(reason, changes[:number], changes[number:])
+                # Of the first step, nothing stays.
+                raise stopped if number else ApiError(str(stopped)) from reason
 
     def _make(self, request: Config) -> None:
         """Make a token and write it. Where it cannot be written, nothing stays of it."""
