@@ -286,7 +286,9 @@ class Client:
         into: t.BinaryIO | None = None,
     ) -> Response:
         """Send one request and return the answer as it came. Raises ApiError where none came."""
-        headers = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": "wheelhouse.devpi"}
+        # Asked for JSON, devpi describes a file instead of sending it.
+        accept = "application/json" if into is None else "*/*"
+        headers = {"Accept": accept, "Content-Type": "application/json", "User-Agent": "wheelhouse.devpi"}
         token = self._token if token == "" else token
         if token is not None:
             headers["X-Devpi-Auth"] = token

@@ -50,7 +50,7 @@ class TokenDevpi(FakeDevpi):
         self.issued: dict[str, dict[str, list[str]]] = {"ci": {}}
         self.secret_was_lost = False
 
-    def answer(self, method: str, path: str, body: Any, user: str | None) -> tuple[int, dict[str, Any]]:
+    def answer(self, method: str, path: str, body: Any, user: str | None) -> tuple[int, dict[str, Any] | bytes]:
         """Answer what the plugin answers, and leave the rest to devpi-server."""
         match = re.fullmatch(r"/(\w+)/\+token(s|-create)(?:/(\w+))?", path)
         if not match:
