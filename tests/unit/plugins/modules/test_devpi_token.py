@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import stat
@@ -65,7 +66,8 @@ class TokenDevpi(FakeDevpi):
             del tokens[match[3]]
             return 200, {"message": "deleted"}
         token_id = f"id{self.serial:06}"
-        tokens[token_id] = [f"{k}={','.join(v) if isinstance(v, list) else v}" for k, v in sorted(body.items())]
+        texts = {key: ",".join(sorted(value)) if isinstance(value, list) else value for key, value in body.items()}
+        tokens[token_id] = [f"{key}={texts[key]}" for key in sorted(texts)]
         return 200, {"result": {"token": self.token(token_id)}}
 
     def token(self, token_id: str) -> str:
@@ -156,6 +158,12 @@ def test_another_wish_makes_another_token(
     assert result["changes"] == [f"update token of ci in {options['path']} ({expected})", f"revoke token {first} of ci"]
     assert only(devpi) != first
     assert Path(options["path"]).read_text().strip() == devpi.token(only(devpi))
+    assert not run(devpi_token, **wish)["changed"]
+
+
+def test_order_and_repetition_do_not_matter(devpi: TokenDevpi, run: Run, options: dict[str, Any]) -> None:
+    run(devpi_token, **{**options, "permissions": ["upload", "pkg_read", "upload"], "projects": ["b", "a.a", "A_a"]})
+    wish = {**options, "permissions": ["pkg_read", "upload"], "projects": ["A-a", "b"]}
     assert not run(devpi_token, **wish)["changed"]
 
 
@@ -261,12 +269,13 @@ def test_old_token_that_cannot_be_revoked(devpi: TokenDevpi, run: Run, options: 
     requests_before_the_revocation = 5
 
     def broken(handler: Handler) -> None:
-        handler.reply(500, "{}")
+        handler.reply(500, json.dumps({"message": f"confused by {devpi.token(max(devpi.issued['ci']))}"}))
 
     devpi.mischief = [None] * requests_before_the_revocation + [broken]
     wish = {**options, "projects": ["other"]}
     result = run(devpi_token, **wish)
     assert f"Could not revoke token {first} of ci" in result["msg"]
+    assert "confused by ****" in result["msg"]
     assert result["changed"]
     assert result["pending"] == [f"revoke token {first} of ci"]
     assert run(devpi_token, **wish)["changes"] == [f"revoke token {first} of ci, whose file was lost"]
