@@ -15,17 +15,28 @@ import json
 import re
 import socket
 import ssl
+import threading
 import typing as t
+from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
-from ansible.module_utils.urls import Request, make_context
+from ansible.module_utils.urls import make_context
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._connections import (
+    Body,
+    Connections,
+    Form,
+    Response,
+    proxy_for,
+)
 
 OLDEST_VERSION = (6, 20, 2)
 """Below it, anyone may fetch replication data, password hashes included (devpi-server's changelog, 6.20.2)."""
 
 READING_METHODS = frozenset({"GET"})
+
+SLOWEST_UPLOAD = 10_000_000
+"""Bytes a second: how fast a server must take an upload before the timeout of the other requests begins."""
 
 
 class ApiError(Exception):
@@ -71,7 +82,8 @@ class Answer:
     @property
     def message(self) -> str:
         """What the server says about a failure, in one line."""
-        return " ".join(str(self.data.get("message", "no reason given")).split())
+        said = (" ".join(str(self.data.get(key, "")).split()) for key in ("message", "title"))
+        return next(filter(None, said), "no reason given")
 
 
 class Client:
@@ -91,7 +103,7 @@ class Client:
         timeout: int = 30,
     ) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname or not _has_valid_port(parts):
             raise ApiError(f"url: {url.rpartition('@')[2]!r} is no URL; write one such as http://127.0.0.1:3141.")
         if parts.username is not None:
             raise ApiError("url: leave user and password out of it; write login_user and login_password.")
@@ -100,16 +112,13 @@ class Client:
         self.serial = -1
         self._check_mode = check_mode
         self._timeout = timeout
-        self._session = Request(
-            headers={"Accept": "application/json", "Content-Type": "application/json"},
-            timeout=timeout,
-            use_proxy=not is_loopback(parts.hostname),
-            # A redirect turns a POST into a GET: the person shall write the right URL instead.
-            follow_redirects="none",
-            # A ~/.netrc of the managed host would send credentials that nobody asked for.
-            use_netrc=False,
+        self._lock = threading.Lock()
+        self._prefix = urlsplit(self.url).path
+        self._connections = Connections(
+            parts,
             # Made once, because reading the system's CAs takes longer (40 ms) than a request.
-            context=_tls_context(ca_path, validate_certs),
+            _tls_context(ca_path, validate_certs),
+            None if is_loopback(parts.hostname) else proxy_for(parts),
         )
         self._login: tuple[str, str] | None = None
         self._token: str | None = None
@@ -131,7 +140,19 @@ class Client:
 
     def get(self, path: str) -> dict[str, t.Any]:
         """Return the ``result`` of a GET. Raises ApiError."""
-        return self._succeed("GET", path)
+        return self._object(path, self._succeed("GET", path))
+
+    def get_if_exists(self, path: str) -> dict[str, t.Any] | None:
+        """Return the ``result`` of a GET, None where the server has no such thing. Raises ApiError."""
+        answer = self._answered("GET", path)
+        return None if answer.status == 404 else self._object(path, self._checked(answer, "GET", path))
+
+    def fetch(self, path: str, into: t.BinaryIO) -> None:
+        """Write a file of the server into another one. Raises ApiError."""
+        answer = self._exchange("GET", path, into=into)
+        if answer.status != 200:
+            self._checked(self._parse(answer), "GET", path)
+            raise ApiError(f"GET {self.url}{path} answered {answer.status} where a file was due.")
 
     def write(self, method: str, path: str, body: dict[str, t.Any] | None = None) -> None:
         """Send a PUT, PATCH or DELETE. Raises ApiError, and CheckModeLockError in check mode."""
@@ -141,31 +162,66 @@ class Client:
         """Let a mirror fetch the page of a project anew. Returns whether it got one. Its files stay as they are."""
         if self._check_mode:
             raise CheckModeLockError(f"refresh of {index} in check mode")
-        headers = {"X-Devpi-Auth": self._token} if self._token is not None else {}
         try:
             # It answers with a redirect to the page, and with an error page of HTML.
-            with self._open("POST", f"{path_of(index)}/+simple/{quote(project)}/refresh", None, headers) as response:
-                self.serial = _serial(response.headers)
-                return bool(response.code < 400)
-        except (OSError, http.client.HTTPException):
+            answer = self._exchange("POST", f"{path_of(index)}/+simple/{quote(project)}/refresh")
+        except ApiError:
             return False
+        return answer.status < 400
 
-    def _succeed(self, method: str, path: str, body: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        answer = self._request(method, path, body)
+    def create(self, path: str, body: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the ``result`` of a POST. Raises ApiError, and CheckModeLockError in check mode."""
+        return self._object(path, self._succeed("POST", path, body))
+
+    def accepts_token(self, user: str, token: str) -> bool:
+        """Tell whether the server takes this token of devpi-tokens from this user now. Changes nothing."""
+        answer = self._request("GET", "/+api", token=_auth(user, token))
+        return answer.status < 400 and _auth_status(answer) == "ok"
+
+    def upload(self, index: str, form: Form) -> None:
+        """Send a file to an index (``user/index``), with what the form says about it. Raises ApiError."""
+        # devpi-server takes some seconds for each GB, after the last byte has come.
+        self._succeed("POST", f"{path_of(index)}/", form, self._timeout + len(form) / SLOWEST_UPLOAD)
+
+    def push(self, index: str, wanted: dict[str, t.Any]) -> None:
+        """Let the server copy a release to another index, as ``wanted`` says (pushrelease of devpi's views)."""
+        self._succeed("POST", path_of(index), wanted)
+
+    @contextmanager
+    def kept_open(self) -> t.Iterator[None]:
+        """Keep connections open from one request of a ``with`` block to the next; threads may share the client."""
+        with self._connections.kept_open():
+            yield
+
+    def _succeed(
+        self, method: str, path: str, body: dict[str, t.Any] | Form | None = None, timeout: float | None = None
+    ) -> Answer:
+        return self._checked(self._answered(method, path, body, timeout), method, path)
+
+    def _answered(
+        self, method: str, path: str, body: dict[str, t.Any] | Form | None = None, timeout: float | None = None
+    ) -> Answer:
+        """Send a request, once more where the login has expired."""
+        answer = self._request(method, path, body, timeout=timeout)
         if answer.status in (401, 403) and self._login is not None and self._login_expired():
             self.log_in(*self._login)
-            answer = self._request(method, path, body)
+            answer = self._request(method, path, body, timeout=timeout)
+        return answer
+
+    def _checked(self, answer: Answer, method: str, path: str) -> Answer:
         if answer.status >= 400:
             raise ApiError(self._failure(answer, method, path))
+        return answer
+
+    def _object(self, path: str, answer: Answer) -> dict[str, t.Any]:
         result = answer.data.get("result", {})
         if not isinstance(result, dict):
-            raise ApiError(f"{method} {self.url}{path} answered JSON without the object 'result' that devpi sends.")
+            raise ApiError(f"{self.url}{path} answered JSON without the object 'result' that devpi sends.")
         return result
 
     def _login_expired(self) -> bool:
         """Ask ``/+api``, because a bad token gives no error of its own: the request just counts as anonymous."""
-        status = self._request("GET", "/+api").data.get("result", {}).get("authstatus", ["noauth"])
-        return bool(status[0] == "noauth")
+        return _auth_status(self._request("GET", "/+api")) == "noauth"
 
     def _token_for(self, user: str, password: str) -> str | None:
         """Return the value of X-Devpi-Auth, or None where the password is wrong. Never sends an empty password."""
@@ -180,10 +236,9 @@ class Client:
                 "Check that url is the address of devpi-server, without the name of an index."
             )
         try:
-            secret = f"{user}:{answer.data['result']['password']}"
+            return _auth(user, answer.data["result"]["password"])
         except (KeyError, TypeError):
             raise ApiError(f"{self.url}/+login answered without a token; is this devpi-server?") from None
-        return base64.b64encode(secret.encode()).decode()
 
     def _failure(self, answer: Answer, method: str, path: str) -> str:
         request = f"{method} {self.url}{path}"
@@ -192,8 +247,8 @@ class Client:
         if answer.status == 401 or (answer.status == 403 and not_allowed):
             who = f"User {self._login[0]!r}" if self._login else "Nobody is logged in, and an anonymous user"
             return (
-                f"{who} may not do this ({request}). Log in as the owner, or as one of the users of "
-                "devpi-server's --restrict-modify."
+                f"{who} may not do this ({request}). Log in as the owner, as one of acl_upload where it is an "
+                "upload, or as one of the users of devpi-server's --restrict-modify."
             )
         # Without the value, which may hold a secret.
         unknown = re.match(r"indexconfig got unexpected keyword arguments: (\w+)=", answer.message)
@@ -204,29 +259,57 @@ class Client:
             )
         return f"{request} failed ({answer.status}): {answer.message}"
 
-    def _request(self, method: str, path: str, body: dict[str, t.Any] | None = None, token: str | None = "") -> Answer:
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, t.Any] | Form | None = None,
+        *,
+        token: str | None = "",
+        timeout: float | None = None,
+    ) -> Answer:
         """Send one request. ``token`` None sends it anonymously, the default with the login there is."""
         if self._check_mode and method not in READING_METHODS and path != "/+login":
             raise CheckModeLockError(f"{method} {path} in check mode")
-        headers = {"X-Devpi-Auth": self._token} if token is not None and self._token is not None else {}
-        try:
-            with self._open(method, path, body, headers) as response:
-                status, response_headers, text = response.code, response.headers, response.read()
-        except (OSError, http.client.HTTPException) as reason:
-            raise self._no_answer(reason) from reason
-        answer = self._parse(status, response_headers, text)
-        self.version, self.serial = answer.version, answer.serial
+        answer = self._parse(self._exchange(method, path, body, token=token, timeout=timeout))
+        self.version = answer.version
         return answer
 
-    def _open(self, method: str, path: str, body: dict[str, t.Any] | None, headers: dict[str, str]) -> t.Any:
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, t.Any] | Form | None = None,
+        *,
+        token: str | None = "",
+        timeout: float | None = None,
+        into: t.BinaryIO | None = None,
+    ) -> Response:
+        """Send one request and return the answer as it came. Raises ApiError where none came."""
+        # Asked for JSON, devpi describes a file instead of sending it.
+        accept = "application/json" if into is None else "*/*"
+        headers = {"Accept": accept, "Content-Type": "application/json", "User-Agent": "wheelhouse.devpi"}
+        token = self._token if token == "" else token
+        if token is not None:
+            headers["X-Devpi-Auth"] = token
+        sent: Body | None
+        if isinstance(body, Form):
+            headers["Content-Type"], sent = body.content_type, body
+        else:
+            sent = None if body is None else json.dumps(body).encode()
         try:
-            return self._session.open(
-                method, self.url + path, data=None if body is None else json.dumps(body), headers=headers
+            response = self._connections.request(
+                method, self._prefix + path, sent, headers, timeout or self._timeout, into
             )
-        except HTTPError as error:
-            return error
+        except (OSError, http.client.HTTPException) as reason:
+            raise self._no_answer(reason) from reason
+        with self._lock:
+            # Of answers to several threads, the one with the lower serial may come last.
+            self.serial = max(self.serial, _serial(response.headers))
+        return response
 
-    def _parse(self, status: int, headers: t.Any, text: bytes) -> Answer:
+    def _parse(self, response: Response) -> Answer:
+        status, headers, text = response.status, response.headers, response.data
         version = headers.get("X-Devpi-Server-Version")
         if 300 <= status < 400:
             location = str(headers.get("Location", ""))
@@ -234,9 +317,13 @@ class Client:
             hint = f"url: {target.scheme}://{target.netloc}" if target.netloc else "the URL that it redirects to"
             raise ApiError(f"{self.url} redirects to {location}: write {hint}.")
         try:
-            data = json.loads(text)
+            # An upload that succeeded is answered with nothing.
+            data = json.loads(text or b"{}")
         except ValueError:
-            raise ApiError(self._not_json(status, headers, text)) from None
+            if status != 404 or version is None:
+                raise ApiError(self._not_json(status, headers, text)) from None
+            # devpi-web has a page for what is not there, in HTML for everybody.
+            data = {"message": "not found"}
         if not isinstance(data, dict) or version is None:
             raise ApiError(
                 f"{self.url} answered JSON, but not that of devpi-server (no header X-Devpi-Server-Version): "
@@ -254,6 +341,16 @@ class Client:
         kind = headers.get("Content-Type", "no content type").split(";")[0]
         if "HTTP request was sent to HTTPS port" in page:
             return f"{self.url} speaks TLS: write url: https://{urlsplit(self.url).netloc}."
+        if status == 413:
+            return (
+                f"{self.url} refuses an upload of that size (413): raise the limit of what stands in front of "
+                "devpi-server (client_max_body_size of nginx)."
+            )
+        if status == 500 and "waitress" in page:
+            return (
+                f"devpi-server at {self.url} failed inside (500): see its journal, and whether its disk is full "
+                "(df --human-readable on that host)."
+            )
         if status in (502, 503, 504):
             return (
                 f"The proxy at {self.url} answered {status}: devpi-server behind it does not run or does not answer. "
@@ -270,10 +367,11 @@ class Client:
             "check that url is the address of devpi-server, and what stands in front of it."
         )
 
-    def _no_answer(self, error: Exception) -> ApiError:
-        reason = error.reason if isinstance(error, URLError) else error
+    def _no_answer(self, reason: Exception) -> ApiError:
         plain_url = f"http://{urlsplit(self.url).netloc}"
         timed_out = isinstance(reason, (socket.timeout, TimeoutError))
+        if isinstance(reason, OSError) and reason.filename:
+            return ApiError(f"{reason.filename} cannot be read on this host ({reason.strerror}).")
         if isinstance(reason, ConnectionRefusedError):
             return NothingListensError(
                 f"Nothing listens at {self.url} (connection refused): start devpi-server, or correct url."
@@ -309,6 +407,16 @@ class Client:
         return ApiError(sentence)
 
 
+def _auth(user: str, token: str) -> str:
+    """Return the value of X-Devpi-Auth."""
+    return base64.b64encode(f"{user}:{token}".encode()).decode()
+
+
+def _auth_status(answer: Answer) -> str:
+    """Return what ``/+api`` says of who asks: ``ok``, ``noauth`` or ``expired``."""
+    return str(answer.data.get("result", {}).get("authstatus", ["noauth"])[0])
+
+
 def _serial(headers: t.Any) -> int:
     serial = headers.get("X-Devpi-Serial", "")
     return int(serial) if re.fullmatch(r"-?\d+", serial) else -1
@@ -320,6 +428,13 @@ def _tls_context(ca_path: str | None, validate_certs: bool) -> ssl.SSLContext:
     except OSError as reason:
         raise ApiError(f"ca_path: {ca_path} holds no certificates that can be read ({reason.strerror}).") from reason
     return context
+
+
+def _has_valid_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
@@ -16,6 +17,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Fin
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import (
     NEW_SERVER,
     NEW_SERVER_VERSION,
+    Change,
     Plan,
     RefusedError,
     StoppedError,
@@ -60,11 +62,12 @@ def user_config(params: Mapping[str, t.Any]) -> Config:
 class DevpiModule(AnsibleModule):
     """An Ansible module that talks to devpi-server.
 
-    ``options`` are the module's own; the connection options come by themselves.
+    ``options`` are the module's own; the connection options come by themselves. ``rules`` are those that Ansible knows
+    for options, such as ``required_if``.
     """
 
-    def __init__(self, options: Config) -> None:
-        super().__init__(argument_spec={**CONNECTION_OPTIONS, **options}, supports_check_mode=True)
+    def __init__(self, options: Config, **rules: t.Any) -> None:
+        super().__init__(argument_spec={**CONNECTION_OPTIONS, **options}, supports_check_mode=True, **rules)
         self.no_log_values.update(_url_secrets(self.params))
         try:
             self.client = Client(
@@ -77,11 +80,17 @@ class DevpiModule(AnsibleModule):
         except ApiError as reason:
             self.fail_json(msg=str(reason))
 
+    def log_in(self) -> None:
+        """Log in. Raises ApiError, also where no password is given."""
+        password = self._password()
+        if password is None:
+            raise ApiError("No password: write login_password_file or login_password, or set DEVPI_PASSWORD.")
+        self.client.log_in(self.params["login_user"], password)
+
     def read(self) -> dict[str, Config]:
         """Log in where a password is given, and return the users with their indexes (GET /). Raises ApiError."""
-        password = self._password()
-        if password is not None:
-            self.client.log_in(self.params["login_user"], password)
+        if self._password() is not None:
+            self.log_in()
         return self.client.get("/")
 
     def reach(self, wanted: t.Callable[[Config, Mapping[str, Config]], Wanted]) -> None:
@@ -90,38 +99,48 @@ class DevpiModule(AnsibleModule):
         ``wanted`` makes the wanted state from the options and from what the server has; it raises RefusedError where
         the options are wrong.
         """
-        try:
-            if self._is_assumed_new():
+        with self.telling_failures():
+            if self.is_assumed_new():
                 actual, version = NEW_SERVER, NEW_SERVER_VERSION
             else:
-                if self._password() is None:
-                    raise ApiError("No password: write login_password_file or login_password, or set DEVPI_PASSWORD.")
-                actual = self.read()
+                self.log_in()
+                actual = self.client.get("/")
                 version = self.client.version
             plan = Plan(wanted(self.params, actual), actual, Dialect(version), self.client, self._prober(version))
             changes = plan.changes()
             stale = [] if self.check_mode else apply(changes, self.client)
-        except (ApiError, RefusedError) as reason:
-            self.fail_json(msg=str(reason), changed=False)
-        except StoppedError as reason:
-            self.fail_json(msg=str(reason), changed=True, changes=reason.done, pending=reason.pending)
         seen_of_mirrors: Config = {}
         if plan.wanted.indexes:
             probes = {index: found.as_result() for index, found in plan.findings.items()}
             seen_of_mirrors = {"probes": probes, "stale_projects": stale}
+        self.tell(changes, version, **seen_of_mirrors)
+
+    @contextmanager
+    def telling_failures(self) -> t.Iterator[None]:
+        """End the module with a sentence where something in the ``with`` block fails."""
+        try:
+            with self.client.kept_open():
+                yield
+        except (ApiError, RefusedError) as reason:
+            self.fail_json(msg=str(reason), changed=False)
+        except StoppedError as reason:
+            self.fail_json(msg=str(reason), changed=True, changes=reason.done, pending=reason.pending)
+
+    def tell(self, changes: Sequence[Change], version: str, **more: t.Any) -> None:
+        """End the module with the changes that were made, or would be in check mode."""
         self.exit_json(
             changed=bool(changes),
             changes=[str(change) for change in changes],
             diff=[change.diff for change in changes],
             server_version=version,
             serial=self.client.serial,
-            **seen_of_mirrors,
+            **more,
         )
 
     def _prober(self, version: str) -> t.Callable[[str], Findings]:
         return lambda url: Probe(url, version, self.params["timeout"]).findings()
 
-    def _is_assumed_new(self) -> bool:
+    def is_assumed_new(self) -> bool:
         """Tell whether to compare with a server that is yet to be installed."""
         if not (self.check_mode and self.params.get("assume_new_server")):
             return False

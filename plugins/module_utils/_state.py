@@ -42,6 +42,9 @@ NEW_SERVER: dict[str, Config] = {
 }
 """What devpi-init leaves (``set_default_indexes`` in devpi_server/main.py, 6.20.3)."""
 
+ENOUGH = 20
+"""How many changes a sentence lists. The result of the module has all of them."""
+
 NEW_SERVER_VERSION = "6.20.3"
 """The version whose words describe NEW_SERVER."""
 
@@ -61,8 +64,8 @@ class StoppedError(Exception):
         self.pending = [str(change) for change in pending]
         super().__init__(
             f"Could not {pending[0]}: {reason}\n"
-            f"Done before that: {'; '.join(self.done) or 'nothing'}.\n"
-            f"Not done: {'; '.join(self.pending)}.\n"
+            f"Done before that: {_listed(self.done) or 'nothing'}.\n"
+            f"Not done: {_listed(self.pending)}.\n"
             "Run it again once the cause is gone: it goes on from here."
         )
 
@@ -370,6 +373,11 @@ def apply(changes: Sequence[Change], client: Client) -> list[str]:
     except ApiError as reason:
         raise StoppedError(reason, done, changes[len(done) :]) from reason
     return stale
+
+
+def _listed(sentences: Sequence[str]) -> str:
+    shown = "; ".join(sentences[:ENOUGH])
+    return shown + (f"; and {len(sentences) - ENOUGH} more" if len(sentences) > ENOUGH else "")
 
 
 def undeclared(users: Mapping[str, Sequence[str] | None], actual: Mapping[str, Config]) -> tuple[list[str], list[str]]:

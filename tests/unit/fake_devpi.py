@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
@@ -26,7 +27,8 @@ class FakeDevpi:
     """devpi-server, as far as the collection talks to it.
 
     ``users`` is what GET / returns; ``uploads`` the projects of an index, or those that a mirror has in its cache;
-    ``not_upstream`` projects that an upstream does not have; ``seen`` every request so far, ``bodies`` what they sent.
+    ``not_upstream`` projects that an upstream does not have; ``seen`` every request so far, ``bodies`` what they sent;
+    ``connections`` how many there were.
     ``mischief`` holds answers to give instead of the right one: a function for each request, first come first served,
     None for a request that shall be answered as usual.
     """
@@ -43,6 +45,7 @@ class FakeDevpi:
         self.bodies: list[Any] = []
         self.mischief: list[Callable[[Handler], None] | None] = []
         self.tokens: dict[str, str] = {}
+        self.connections = 0
 
     @property
     def written(self) -> list[tuple[str, str]]:
@@ -53,8 +56,16 @@ class FakeDevpi:
         """Forget all logins, as a restart without a secret file does."""
         self.tokens.clear()
 
-    def answer(self, method: str, path: str, body: Any, user: str | None) -> tuple[int, dict[str, Any]]:
-        """Return status and JSON for one request."""
+    def who_asks(self, user: str, secret: str) -> str | None:
+        """Return the user whose login this is, None for nobody."""
+        return self.tokens.get(secret)
+
+    def parsed(self, body: bytes, headers: Message) -> Any:
+        """Return what a request sent, from JSON."""
+        return json.loads(body) if body else None
+
+    def answer(self, method: str, path: str, body: Any, user: str | None) -> tuple[int, dict[str, Any] | bytes]:
+        """Return status and JSON, or else the bytes, for one request."""
         if path == "/+login":
             return self._log_in(body)
         if path.endswith("/refresh"):
@@ -103,6 +114,15 @@ class Handler(BaseHTTPRequestHandler):
     """One request to a FakeDevpi."""
 
     fake: FakeDevpi
+    #: With it, connections stay open where the client does not say that it closes them.
+    protocol_version = "HTTP/1.1"
+    #: Otherwise the second part of an answer waits 40 ms on a connection that stays open.
+    disable_nagle_algorithm = True
+
+    def setup(self) -> None:
+        """Count the connections."""
+        self.fake.connections += 1
+        super().setup()
 
     def log_message(self, format: str, *args: Any) -> None:
         """Keep quiet."""
@@ -111,15 +131,15 @@ class Handler(BaseHTTPRequestHandler):
         """Answer as devpi-server does, unless a test wants otherwise."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.fake.seen.append((self.command, self.path))
-        self.fake.bodies.append(json.loads(body) if body else None)
+        self.fake.bodies.append(self.fake.parsed(body, self.headers))
         trick = self.fake.mischief.pop(0) if self.fake.mischief else None
         if trick:
             trick(self)
             return
-        login = base64.b64decode(self.headers.get("X-Devpi-Auth", "")).decode()
-        user = self.fake.tokens.get(login.partition(":")[2])
+        name, _colon, secret = base64.b64decode(self.headers.get("X-Devpi-Auth", "")).decode().partition(":")
+        user = self.fake.who_asks(name, secret)
         status, data = self.fake.answer(self.command, self.path, self.fake.bodies[-1], user)
-        self.reply(status, json.dumps(data))
+        self.reply(status, data if isinstance(data, bytes) else json.dumps(data))
 
     def __getattr__(self, name: str) -> Callable[[], None]:
         """Take every method of HTTP (``do_GET`` and its like)."""
@@ -127,17 +147,18 @@ class Handler(BaseHTTPRequestHandler):
             return self.handle_request
         raise AttributeError(name)
 
-    def reply(self, status: int, text: str, kind: str = "application/json", **headers: str) -> None:
+    def reply(self, status: int, text: str | bytes, kind: str = "application/json", **headers: str) -> None:
         """Send one answer with the headers of devpi-server."""
         self.send_response(status)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(text.encode())))
+        content = text.encode() if isinstance(text, str) else text
+        self.send_header("Content-Length", str(len(content)))
         self.send_header("X-Devpi-Server-Version", self.fake.version)
         self.send_header("X-Devpi-Serial", str(self.fake.serial))
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(text.encode())
+        self.wfile.write(content)
 
     def reset(self) -> None:
         """Break the connection hard, so that the client gets a TCP reset."""

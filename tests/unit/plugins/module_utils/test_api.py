@@ -288,6 +288,8 @@ def test_check_mode_cannot_write(devpi: FakeDevpi, method: str) -> None:
     api.log_in("root", "rootpw")
     with pytest.raises(CheckModeLockError):
         api.write(method, "/alice", {"password": "x"})
+    with pytest.raises(CheckModeLockError):
+        api.create("/alice/+token-create", {})
     assert devpi.written == []
 
 
