@@ -27,6 +27,9 @@ OLDEST_VERSION = (6, 20, 2)
 
 READING_METHODS = frozenset({"GET"})
 
+Body: t.TypeAlias = "dict[str, t.Any] | list[str] | None"
+"""What a request sends. A list holds changes of single keys, such as ``title-=``."""
+
 
 class ApiError(Exception):
     """A request that failed, told in a sentence that says what to do."""
@@ -133,24 +136,25 @@ class Client:
         """Return the ``result`` of a GET. Raises ApiError."""
         return self._succeed("GET", path)
 
-    def write(self, method: str, path: str, body: dict[str, t.Any] | None = None) -> None:
+    def write(self, method: str, path: str, body: Body = None) -> None:
         """Send a PUT, PATCH or DELETE. Raises ApiError, and CheckModeLockError in check mode."""
         self._succeed(method, path, body)
 
-    def refresh(self, index: str, project: str) -> bool:
-        """Let a mirror fetch the page of a project anew. Returns whether it got one. Its files stay as they are."""
-        if self._check_mode:
-            raise CheckModeLockError(f"refresh of {index} in check mode")
+    def attempt(self, method: str, path: str) -> bool:
+        """Send a request that is answered with a page of HTML. Returns whether it succeeded.
+
+        Raises CheckModeLockError in check mode, unless it only reads.
+        """
+        self._check_lock(method, path)
         headers = {"X-Devpi-Auth": self._token} if self._token is not None else {}
         try:
-            # It answers with a redirect to the page, and with an error page of HTML.
-            with self._open("POST", f"{path_of(index)}/+simple/{quote(project)}/refresh", None, headers) as response:
+            with self._open(method, path, None, headers) as response:
                 self.serial = _serial(response.headers)
                 return bool(response.code < 400)
         except (OSError, http.client.HTTPException):
             return False
 
-    def _succeed(self, method: str, path: str, body: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+    def _succeed(self, method: str, path: str, body: Body = None) -> dict[str, t.Any]:
         answer = self._request(method, path, body)
         if answer.status in (401, 403) and self._login is not None and self._login_expired():
             self.log_in(*self._login)
@@ -204,10 +208,9 @@ class Client:
             )
         return f"{request} failed ({answer.status}): {answer.message}"
 
-    def _request(self, method: str, path: str, body: dict[str, t.Any] | None = None, token: str | None = "") -> Answer:
+    def _request(self, method: str, path: str, body: Body = None, token: str | None = "") -> Answer:
         """Send one request. ``token`` None sends it anonymously, the default with the login there is."""
-        if self._check_mode and method not in READING_METHODS and path != "/+login":
-            raise CheckModeLockError(f"{method} {path} in check mode")
+        self._check_lock(method, path)
         headers = {"X-Devpi-Auth": self._token} if token is not None and self._token is not None else {}
         try:
             with self._open(method, path, body, headers) as response:
@@ -218,7 +221,11 @@ class Client:
         self.version, self.serial = answer.version, answer.serial
         return answer
 
-    def _open(self, method: str, path: str, body: dict[str, t.Any] | None, headers: dict[str, str]) -> t.Any:
+    def _check_lock(self, method: str, path: str) -> None:
+        if self._check_mode and method not in READING_METHODS and path != "/+login":
+            raise CheckModeLockError(f"{method} {path} in check mode")
+
+    def _open(self, method: str, path: str, body: Body, headers: dict[str, str]) -> t.Any:
         try:
             return self._session.open(
                 method, self.url + path, data=None if body is None else json.dumps(body), headers=headers
