@@ -60,14 +60,17 @@ mirror_whitelist:
       it stays so.
     - A name is reserved by its first release, or before that by its registration alone, which is a C(POST) of the form
       C(:action=submit), C(name) and C(version=0) to the URL of the private index.
-    - devpi 7 keeps the rules for single projects elsewhere, so only V(['*']) and V([]) can be set there.
+    - devpi 7 keeps a rule at each such project instead, C(inheritance_rules), and counts the project among those of the
+      index. The rules of other projects there are taken away. To see them takes one request for each project of the
+      index, for which devpi 7 looks into the lists of its mirrors; O(project_inheritance_rules) takes none.
     - For a stage.
   type: list
   elements: str
 project_inheritance_rules:
   description:
     - How devpi 7 says O(mirror_whitelist).
-    - V(allow all) is V(['*']) there, and V(block type:remote if local_exists) is V([]).
+    - V(allow all) is V(['*']) there, and V(block type:remote if local_exists) is V([]), but says nothing about the
+      rules that devpi 7 keeps at single projects.
   type: list
   elements: str
   choices: [allow all, "block type:remote if local_exists"]
@@ -85,11 +88,18 @@ trust_inheritance_rules_from:
 mirror_url:
   description:
     - The URL of the index that a mirror fetches from, such as C(https://mirrors.aliyun.com/pypi/simple/).
-    - Where it changes to another place, devpi 6 is told to ignore serials, unless O(mirror_ignore_serial_header) is
-      written, and to fetch the pages in its cache anew, so that no link leads to the old mirror. That takes one request
-      to the new mirror for each project in the cache. Files in the cache stay.
-    - devpi 7 fetches the pages anew by itself. Of a page that is the same on both mirrors, 7.0.0b4 goes on fetching
-      files that are not in its cache from the old one.
+    - Where it changes to another place, the files in the cache stay, and links to the old mirror go. That takes one
+      request to devpi-server for each project in the cache. On the way the URL has the mark C(#unfinished-switch) and
+      works; a run that finds the mark, because another one was killed, finishes what that one began.
+    - devpi 6 is told to ignore serials, unless O(mirror_ignore_serial_header) is written, and to fetch the pages in its
+      cache and the list of names anew. Where the new mirror takes longer for its list than the C(--request-timeout) of
+      devpi-server, names that only it has appear after O(mirror_cache_expiry).
+    - devpi 7 has no way to fetch links anew of a project with files in the cache. Of such a page that is the same on
+      both mirrors, 7.0.0b4 goes on fetching the files that are not in its cache from the old one. RV(stale_projects)
+      names these projects. Where it matters, send C(DELETE) to C(/root/pypi/NAME?force), which deletes the files of
+      the project from the cache too.
+    - Where a page changes that gives no sizes, 7.0.0b4 answers 500 for the files of it that are in its cache, unless
+      what stands in front of it serves them straight from disk.
     - A new mirror needs it. devpi-server dies at its next start of a mirror without it.
     - User and password in it are not shown in diffs or logs, but devpi itself shows them to everybody.
   type: str
@@ -126,7 +136,8 @@ remote_use_external_urls:
 mirror_ignore_serial_header:
   description:
     - Whether the serials of the mirror are ignored. Needed when O(mirror_url) changes to a mirror without serials.
-    - devpi 7 needs no such setting, and it is refused there.
+    - devpi 7 needs no such setting when the URL changes, and it is refused there. Where the serials of one mirror go
+      backwards, devpi 7 serves its last page until they are up again.
   type: bool
 mirror_provides_core_metadata:
   description:
@@ -137,8 +148,12 @@ preset:
   description:
     - A mirror by name, with the settings that it needs, so that O(mirror_url) and O(mirror_web_url_fmt) need not be
       written. A setting that is written too wins. A new index becomes a mirror by it.
-    - V(aliyun), V(huawei), V(nju), V(tencent), V(tsinghua) and V(ustc) are copies of the public index, such as for
-      V(root/pypi). V(nvidia) and V(nvidia-ngc) are the indexes of NVIDIA.
+    - V(aliyun) is C(https://mirrors.aliyun.com/pypi/simple/), V(huawei) is
+      C(https://repo.huaweicloud.com/repository/pypi/simple/), V(nju) is C(https://mirror.nju.edu.cn/pypi/web/simple/),
+      V(tencent) is C(https://mirrors.cloud.tencent.com/pypi/simple/), V(tsinghua) is
+      C(https://pypi.tuna.tsinghua.edu.cn/simple/), V(ustc) is C(https://mirrors.ustc.edu.cn/pypi/simple/). They are
+      copies of the public index, such as for V(root/pypi), and devpi 6 ignores their serials.
+    - V(nvidia) is C(https://pypi.nvidia.com/), V(nvidia-ngc) is C(https://pypi.ngc.nvidia.com/).
     - V(torch-cpu), V(torch-xpu), V(torch-cu128), V(torch-rocm6.4) and so on are the PyTorch wheels for one accelerator.
       Make one index for each, because with two of them as bases pip takes whichever version is higher.
   type: str

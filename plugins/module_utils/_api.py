@@ -38,6 +38,9 @@ READING_METHODS = frozenset({"GET"})
 SLOWEST_UPLOAD = 10_000_000
 """Bytes a second: how fast a server must take an upload before the timeout of the other requests begins."""
 
+Json: t.TypeAlias = "dict[str, t.Any] | list[str] | None"
+"""What a request sends. A list holds changes of single keys, such as ``title-=``."""
+
 
 class ApiError(Exception):
     """A request that failed, told in a sentence that says what to do."""
@@ -154,17 +157,18 @@ class Client:
             self._checked(self._parse(answer), "GET", path)
             raise ApiError(f"GET {self.url}{path} answered {answer.status} where a file was due.")
 
-    def write(self, method: str, path: str, body: dict[str, t.Any] | None = None) -> None:
+    def write(self, method: str, path: str, body: Json = None) -> None:
         """Send a PUT, PATCH or DELETE. Raises ApiError, and CheckModeLockError in check mode."""
         self._succeed(method, path, body)
 
-    def refresh(self, index: str, project: str) -> bool:
-        """Let a mirror fetch the page of a project anew. Returns whether it got one. Its files stay as they are."""
-        if self._check_mode:
-            raise CheckModeLockError(f"refresh of {index} in check mode")
+    def attempt(self, method: str, path: str) -> bool:
+        """Send a request that is answered with a page of HTML. Returns whether it succeeded.
+
+        Raises CheckModeLockError in check mode, unless it only reads.
+        """
+        self._check_lock(method, path)
         try:
-            # It answers with a redirect to the page, and with an error page of HTML.
-            answer = self._exchange("POST", f"{path_of(index)}/+simple/{quote(project)}/refresh")
+            answer = self._exchange(method, path)
         except ApiError:
             return False
         return answer.status < 400
@@ -193,14 +197,10 @@ class Client:
         with self._connections.kept_open():
             yield
 
-    def _succeed(
-        self, method: str, path: str, body: dict[str, t.Any] | Form | None = None, timeout: float | None = None
-    ) -> Answer:
+    def _succeed(self, method: str, path: str, body: Json | Form = None, timeout: float | None = None) -> Answer:
         return self._checked(self._answered(method, path, body, timeout), method, path)
 
-    def _answered(
-        self, method: str, path: str, body: dict[str, t.Any] | Form | None = None, timeout: float | None = None
-    ) -> Answer:
+    def _answered(self, method: str, path: str, body: Json | Form = None, timeout: float | None = None) -> Answer:
         """Send a request, once more where the login has expired."""
         answer = self._request(method, path, body, timeout=timeout)
         if answer.status in (401, 403) and self._login is not None and self._login_expired():
@@ -263,23 +263,26 @@ class Client:
         self,
         method: str,
         path: str,
-        body: dict[str, t.Any] | Form | None = None,
+        body: Json | Form = None,
         *,
         token: str | None = "",
         timeout: float | None = None,
     ) -> Answer:
         """Send one request. ``token`` None sends it anonymously, the default with the login there is."""
-        if self._check_mode and method not in READING_METHODS and path != "/+login":
-            raise CheckModeLockError(f"{method} {path} in check mode")
+        self._check_lock(method, path)
         answer = self._parse(self._exchange(method, path, body, token=token, timeout=timeout))
         self.version = answer.version
         return answer
+
+    def _check_lock(self, method: str, path: str) -> None:
+        if self._check_mode and method not in READING_METHODS and path != "/+login":
+            raise CheckModeLockError(f"{method} {path} in check mode")
 
     def _exchange(
         self,
         method: str,
         path: str,
-        body: dict[str, t.Any] | Form | None = None,
+        body: Json | Form = None,
         *,
         token: str | None = "",
         timeout: float | None = None,

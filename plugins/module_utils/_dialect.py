@@ -90,6 +90,8 @@ _TEXT: Config = {"type": "str"}
 _BOOL: Config = {"type": "bool"}
 _LIST: Config = {"type": "list", "elements": "str"}
 
+_ALLOW, _BLOCK = "allow all", "block type:remote if local_exists"
+
 
 def _same(
     name: str,
@@ -118,13 +120,11 @@ SETTINGS = (
     _same("acl_toxresult_upload", _LIST, STAGE_TYPES, absent=[":ANONYMOUS:"], normal=_set_of_principals),
     Setting(
         Word("mirror_whitelist", _LIST, [], _set_of_projects),
-        Word(
-            "project_inheritance_rules",
-            {**_LIST, "choices": ["allow all", "block type:remote if local_exists"]},
-        ),
+        Word("project_inheritance_rules", {**_LIST, "choices": [_ALLOW, _BLOCK]}),
         STAGE_TYPES,
-        values=((["*"], ["allow all"]), ([], ["block type:remote if local_exists"])),
-        missing="devpi 7 keeps such rules at each project; on the index write ['*'] (every project) or [] (none).",
+        # What devpi 7 makes of the names of single projects, Dialect.config() knows.
+        values=((["*"], [_ALLOW]), ([], [_BLOCK])),
+        missing="Write one of the two rules.",
     ),
     Setting(
         Word("mirror_whitelist_inheritance", {**_TEXT, "choices": ["intersection", "union"]}, "union"),
@@ -150,6 +150,13 @@ SETTINGS = (
         missing="devpi 7 always passes on the core metadata that a mirror has; take the setting out.",
     ),
 )
+
+EXEMPT_PROJECTS = "mirror_whitelist"
+"""devpi 7 has no such setting of an index, but keeps PROJECT_RULE at each project that is named here. It stands in the
+configuration of an index all the same, so that it is compared and shown like the others."""
+
+PROJECT_RULE: Config = {"inheritance_rules": [_ALLOW]}
+"""What devpi 7 keeps at a project that is exempt (``migrate_projects`` in devpi_server/importexport.py)."""
 
 BY_WORD = {word.name: setting for setting in SETTINGS for word in setting.words}
 """Each setting under each of its names."""
@@ -182,6 +189,11 @@ class Dialect:
                 continue
             if name == "type":
                 translated["type"] = self.type(value)
+            elif name == EXEMPT_PROJECTS and self.keeps_rules_at_projects:
+                translated["project_inheritance_rules"] = [_ALLOW if "*" in value else _BLOCK]
+                # Where every project is exempt, no single one need be named.
+                if "*" not in value:
+                    translated[EXEMPT_PROJECTS] = _set_of_projects(value)
             else:
                 word = self._word(name)
                 translated[word.name] = self._value(name, word, value)
@@ -199,21 +211,25 @@ class Dialect:
         return {name: value for name, value in config.items() if name == "type" or self._find(name) is not None}
 
     @property
-    def forgets_links(self) -> bool:
-        """Whether the server itself fetches all pages of a mirror anew when its URL changes."""
+    def keeps_rules_at_projects(self) -> bool:
+        """Whether EXEMPT_PROJECTS is no setting of an index."""
         return self.major >= 7
 
     @property
     def mirror_url(self) -> str:
         """The server's word for the URL of a mirror."""
-        return self._word("mirror_url").name
+        return self.word("mirror_url")
+
+    def word(self, name: str) -> str:
+        """Return the server's word for a setting. Raises DialectError where it has none."""
+        return self._word(name).name
 
     def same(self, name: str, wanted: t.Any, config: Config) -> bool:
         """Tell whether the server's ``config`` of an index already says what is wanted. ``name`` is the server's."""
         setting = BY_WORD.get(name)
         if setting is None:
             return name in config and config[name] in _as_plugins_store(wanted, config[name])
-        word = self._word(name)
+        word = next(word for word in setting.words if word.name == name)
         actual = config.get(name)
         return bool(word.normal(wanted) == (word.absent if actual is None else word.normal(actual)))
 

@@ -108,7 +108,7 @@ class DevpiModule(AnsibleModule):
                 version = self.client.version
             plan = Plan(wanted(self.params, actual), actual, Dialect(version), self.client, self._prober(version))
             changes = plan.changes()
-            stale = [] if self.check_mode else apply(changes, self.client)
+            stale = [] if self.check_mode else apply(changes, self.client, plan.dialect)
         seen_of_mirrors: Config = {}
         if plan.wanted.indexes:
             probes = {index: found.as_result() for index, found in plan.findings.items()}
@@ -134,6 +134,8 @@ class DevpiModule(AnsibleModule):
             diff=[change.diff for change in changes],
             server_version=version,
             serial=self.client.serial,
+            # Only what is written: of a large layout, the options that are not take longer to print than to compare.
+            invocation={"module_args": _written(self.params)},
             **more,
         )
 
@@ -164,6 +166,15 @@ class DevpiModule(AnsibleModule):
             raise ApiError(f"login_password_file: the first line of {path} is empty; write the password there.")
         self.no_log_values.add(password)
         return password
+
+
+def _written(value: t.Any) -> t.Any:
+    """Return options without those that were not written."""
+    if isinstance(value, Mapping):
+        return {name: _written(part) for name, part in value.items() if part is not None}
+    if isinstance(value, list):
+        return [_written(part) for part in value]
+    return value
 
 
 def _url_secrets(value: t.Any, key: str = "") -> t.Iterator[str]:

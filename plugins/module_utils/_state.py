@@ -13,16 +13,20 @@ import re
 import typing as t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, path_of
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, Json, path_of
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import (
+    EXEMPT_PROJECTS,
     MIRROR_TYPES,
+    PROJECT_RULE,
     Config,
     Dialect,
     DialectError,
 )
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._presets import preset_settings
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Findings, ProbeError
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._switch import leave_old_upstream, settled
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import find_circle, masked
 
 SET_BY_DEVPI_INIT = "(set by devpi-init)"
@@ -110,18 +114,17 @@ class Wanted:
 class Change:
     """One difference, and the requests that remove it.
 
-    ``before`` and ``after`` are for people: without secrets, None where the thing does not exist.
-    ``cached_projects_config`` is what the server has to be told to list the projects whose links it keeps, where they
-    must be fetched anew after the change.
+    ``before`` and ``after`` are for people: without secrets, None where the thing does not exist. Each request has a
+    method, a path, and a body. ``switched`` is the configuration of a mirror that gets another upstream.
     """
 
     action: str
     kind: str
     name: str
-    requests: tuple[tuple[str, Config | None], ...]
+    requests: tuple[tuple[str, str, Json], ...]
     before: Config | None = None
     after: Config | None = None
-    cached_projects_config: Config | None = None
+    switched: Config | None = None
 
     def __str__(self) -> str:
         named = ", ".join(self.differing) if self.action == "update" else ""
@@ -208,7 +211,7 @@ class Plan:
             if user.password is None:
                 self._refusals.append(f"User {user.name!r} does not exist yet: a new user needs a password; write one.")
             filled = {key: value for key, value in config.items() if value}
-            request = ("PUT", {**filled, "password": user.password})
+            request = ("PUT", path_of(user.name), {**filled, "password": user.password})
             after = {**filled, "password": "(new)"}
             return [Change("create", "user", user.name, (request,), None, masked(after))]
         # devpi removes what is empty, and shows nothing for it.
@@ -224,7 +227,8 @@ class Plan:
             before["password"], after["password"] = "(another)", "(new)"
         if not different:
             return []
-        return [Change("update", "user", user.name, (("PATCH", different),), masked(before), masked(after))]
+        request = ("PATCH", path_of(user.name), different)
+        return [Change("update", "user", user.name, (request,), masked(before), masked(after))]
 
     def _index(self, index: WantedIndex, config: Config, indexes: Mapping[str, Config]) -> list[Change]:
         actual = indexes.get(index.name)
@@ -236,14 +240,21 @@ class Plan:
                 )
             config = {**self._derived(index, config, {}), **config}
             config.setdefault("type", self.dialect.type("stage"))
-            return [Change("create", "index", index.name, (("PUT", config),), None, masked(config))]
+            requests = self._index_requests("PUT", index.name, config, {})
+            return [Change("create", "index", index.name, requests, None, masked(config))]
         wanted_type = config.get("type", actual["type"])
         if wanted_type != actual["type"]:
             self._refusals.append(
                 f"Index {index.name!r} is a {actual['type']} on the server, and devpi cannot make it a {wanted_type}: "
                 f"write type: {actual['type']}, or delete the index first."
             )
+        before, actual = actual, settled(actual, self.dialect)
+        unfinished = actual is not before
         config = {**self._derived(index, config, actual), **config}
+        exempt: dict[str, bool] = {}
+        if self.dialect.keeps_rules_at_projects and EXEMPT_PROJECTS in config:
+            exempt = self._exempt_projects(index.name)
+            before, actual = ({**shown, EXEMPT_PROJECTS: sorted(exempt)} for shown in (before, actual))
         different = {key: value for key, value in config.items() if not self.dialect.same(key, value, actual)}
         # A partial PATCH would reset the settings of plugins: send all that the server has, and the differences.
         merged = {**actual, **different}
@@ -252,18 +263,47 @@ class Plan:
                 f"Mirror {index.name!r} has no {self.dialect.mirror_url}, and devpi-server dies of that at its next "
                 "start; write one."
             )
-        if not different:
+        if not different and not unfinished:
             return []
-        before, after = masked(actual), masked(merged)
+        shown_before, shown_after = masked(before), masked(merged)
         for key in different:
-            if before.get(key) == after[key] and actual.get(key) != merged[key]:
-                after[key] = f"{after[key]} (other credentials)"
-        if not self._is_switch(config, actual) or self.dialect.forgets_links:
-            return [Change("update", "index", index.name, (("PATCH", merged),), before, after)]
-        # A mirror without a list of projects names those that it has in its cache.
-        listing, no_list = {**actual, "mirror_no_project_list": True}, bool(merged.get("mirror_no_project_list"))
-        request = ("PATCH", {**merged, "mirror_no_project_list": no_list})
-        return [Change("update", "index", index.name, (request,), before, after, listing)]
+            if shown_before.get(key) == shown_after[key] and before.get(key) != merged[key]:
+                shown_after[key] = f"{shown_after[key]} (other credentials)"
+        switched = None
+        if unfinished or self._is_switch(config, actual):
+            # The way there writes it too.
+            no_list = self.dialect.word("mirror_no_project_list")
+            switched = merged = {**merged, no_list: bool(merged.get(no_list))}
+        requests = self._index_requests("PATCH", index.name, merged, exempt)
+        return [Change("update", "index", index.name, requests, shown_before, shown_after, switched)]
+
+    def _exempt_projects(self, index: str) -> dict[str, bool]:
+        """Ask devpi 7 for the projects with PROJECT_RULE, each with whether it has versions. One request for each."""
+        exempt = {}
+        for project in self.server.get(path_of(index)).get("projects", []):
+            found = self.server.get(f"{path_of(index)}/{quote(project)}?v=2&ignore_bases")
+            if PROJECT_RULE.items() <= found["config"].items():
+                exempt[project] = bool(found["versions"])
+        return exempt
+
+    def _index_requests(
+        self, method: str, name: str, config: Config, exempt: Mapping[str, bool]
+    ) -> tuple[tuple[str, str, Json], ...]:
+        """Return what writes an index, with the rules of its projects. ``exempt`` is what devpi 7 has of them."""
+        path = path_of(name)
+        if not self.dialect.keeps_rules_at_projects or EXEMPT_PROJECTS not in config:
+            return ((method, path, config),)
+        wanted = config[EXEMPT_PROJECTS]
+        rules: list[tuple[str, str, Json]] = [
+            ("PATCH", f"{path}/{quote(project)}", PROJECT_RULE) for project in wanted if project not in exempt
+        ]
+        for project, has_versions in exempt.items():
+            if project not in wanted and has_versions:
+                rules.append(("PATCH", f"{path}/{quote(project)}", [f"{key}-=" for key in PROJECT_RULE]))
+            elif project not in wanted:
+                # The rule alone made it exist, and without it the name would be reserved.
+                rules.append(("DELETE", f"{path}/{quote(project)}?force", None))
+        return ((method, path, {key: value for key, value in config.items() if key != EXEMPT_PROJECTS}), *rules)
 
     def _is_switch(self, config: Config, actual: Config) -> bool:
         """Tell whether a mirror shall fetch from another place. Another password for the same place does not count."""
@@ -307,7 +347,7 @@ class Plan:
             self._refusals.append(f"The bases go round in a circle: {' -> '.join(circle)}.")
 
     def _deleted_index(self, name: str, config: Config) -> Change:
-        requests: tuple[tuple[str, Config | None], ...] = (("DELETE", None),)
+        requests: tuple[tuple[str, str, Json], ...] = (("DELETE", path_of(name), None),)
         option = self.wanted.force_option
         if not config.get("volatile", True):
             if not self.wanted.force:
@@ -316,7 +356,7 @@ class Plan:
                     f"write {option}: true to delete it with all that it holds."
                 )
             # devpi refuses to delete an index that is not volatile.
-            requests = (("PATCH", {**config, "volatile": True}), *requests)
+            requests = (("PATCH", path_of(name), {**config, "volatile": True}), *requests)
         elif not self.wanted.force and config["type"] not in MIRROR_TYPES:
             uploads = self.server.get(path_of(name)).get("projects", [])
             if uploads:
@@ -336,7 +376,7 @@ class Plan:
                 f"write {self.wanted.force_option}: true to delete them too, with all that they hold."
             )
         shown = {key: self.actual[name][key] for key in ("email", "title") if key in self.actual[name]}
-        return [Change("delete", "user", name, (("DELETE", None),), masked(shown), None)]
+        return [Change("delete", "user", name, (("DELETE", path_of(name), None),), masked(shown), None)]
 
 
 def indexes_of(actual: Mapping[str, Config]) -> dict[str, Config]:
@@ -351,24 +391,19 @@ def index_types(actual: Mapping[str, Config]) -> dict[str, str | None]:
     return {name: config["type"] for name, config in indexes_of(actual).items()}
 
 
-def apply(changes: Sequence[Change], client: Client) -> list[str]:
+def apply(changes: Sequence[Change], client: Client, dialect: Dialect) -> list[str]:
     """Write the changes in their order. Raises StoppedError at the first that fails.
 
-    Returns the projects (``user/index/project``) whose links could not be fetched anew from a new upstream.
+    Returns the projects (``user/index/project``) of switched mirrors that may have kept links to the old upstream.
     """
     done: list[Change] = []
     stale: list[str] = []
     try:
         for change in changes:
-            cached: list[str] = []
-            try:
-                if change.cached_projects_config is not None:
-                    client.write("PATCH", path_of(change.name), change.cached_projects_config)
-                    cached = client.get(path_of(change.name)).get("projects", [])
-            finally:
-                for method, body in change.requests:
-                    client.write(method, path_of(change.name), body)
-            stale += [f"{change.name}/{project}" for project in cached if not client.refresh(change.name, project)]
+            if change.switched is not None:
+                stale += leave_old_upstream(client, dialect, change.name, change.switched)
+            for method, path, body in change.requests:
+                client.write(method, path, body)
             done.append(change)
     except ApiError as reason:
         raise StoppedError(reason, done, changes[len(done) :]) from reason

@@ -95,8 +95,8 @@ serial:
   sample: 42
 stale_projects:
   description:
-    - Projects in the cache of a switched mirror that the new upstream gave no page of, as C(user/index/project).
-      Their old links stay.
+    - Projects in the cache of a switched mirror that may have kept links to the old upstream, as C(user/index/project).
+    - With devpi 6 they are those that the new upstream gave no page of, with devpi 7 those with files in the cache.
   returned: success, except when all indexes are to be absent
   type: list
   elements: str

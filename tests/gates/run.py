@@ -68,6 +68,13 @@ def molecule(scenario: str) -> Part:
     )
 
 
+def bench(name: str) -> Part:
+    """Return the part that runs a benchmark, in a new virtual environment with what the role devpi_server installs."""
+    venv, lock = f".cache/bench-{name}", "roles/devpi_server/files/devpi-server.txt"
+    install = f"{venv}/bin/pip install -qq --disable-pip-version-check --require-hashes --requirement {lock}"
+    return Part(f"bench-{name}", [f"python -m venv --clear {venv} && {install} && python tests/bench/{name}.py {venv}"])
+
+
 def parts() -> list[Part]:
     """Return all parts, in the order in which they begin."""
     return [
@@ -93,6 +100,7 @@ def parts() -> list[Part]:
         ),
         gate("bookworm", devpi=6),
         gate("trixie", devpi=7),
+        bench("layout"),
         Part("bad-input", ["pytest tests/bad_input"], "tests/hosts/hosts down bad-input"),
         *[molecule(path.parent.name) for path in sorted((CHECKOUT / "molecule").glob("*/molecule.yml"))],
     ]

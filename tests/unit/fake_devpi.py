@@ -27,8 +27,9 @@ class FakeDevpi:
     """devpi-server, as far as the collection talks to it.
 
     ``users`` is what GET / returns; ``uploads`` the projects of an index, or those that a mirror has in its cache;
-    ``not_upstream`` projects that an upstream does not have; ``seen`` every request so far, ``bodies`` what they sent;
-    ``connections`` how many there were.
+    ``cached_files`` the projects of which a mirror has files too; ``links`` from which upstream a mirror's links to a
+    project are; ``not_upstream`` projects that an upstream does not have; ``rules`` what devpi 7 keeps at a project.
+    ``seen`` is every request so far, ``bodies`` what they sent, ``connections`` how many there were.
     ``mischief`` holds answers to give instead of the right one: a function for each request, first come first served,
     None for a request that shall be answered as usual.
     """
@@ -40,7 +41,10 @@ class FakeDevpi:
         self.users: dict[str, Any] = {"root": {"username": "root", "indexes": {}}}
         self.passwords = {"root": "rootpw"}
         self.uploads: dict[str, list[str]] = {}
+        self.cached_files: set[str] = set()
+        self.links: dict[str, str] = {}
         self.not_upstream: set[str] = set()
+        self.rules: dict[str, dict[str, Any]] = {}
         self.seen: list[tuple[str, str]] = []
         self.bodies: list[Any] = []
         self.mischief: list[Callable[[Handler], None] | None] = []
@@ -68,24 +72,54 @@ class FakeDevpi:
         """Return status and JSON, or else the bytes, for one request."""
         if path == "/+login":
             return self._log_in(body)
-        if path.endswith("/refresh"):
-            return (500, {}) if path.split("/")[-2] in self.not_upstream else (302, {})
         if path == "/+api":
             status = ["ok", user, []] if user else ["noauth", "", []]
             return 200, {"result": {"authstatus": status, "features": ["server-keyvalue-parsing"]}}
         if method == "GET" and path == "/":
             return 200, {"result": copy.deepcopy(self.users)}
-        name, _slash, index = unquote(path).strip("/").partition("/")
+        name, index, project, *rest = [*unquote(path.partition("?")[0]).strip("/").split("/"), "", "", ""]
+        if project == "+simple":
+            return self._simple(name, index, *rest[:2])
         if method == "GET":
-            return 200, {"result": {**self.users[name]["indexes"][index], "projects": self.uploads.get(path[1:], [])}}
+            return 200, {"result": self._read(name, index, project)}
         if user != "root":
             return 403, {"message": "Access was denied. Unauthorized: PyPIView failed permission check"}
         self.serial += 1
-        if index:
+        if project:
+            self._write_project(method, f"{name}/{index}", project, bool(rest[0]), body)
+        elif index:
             self._write_index(method, self.users[name]["indexes"], index, body)
         else:
             self._write_user(method, name, body)
         return 200, {"result": {}}
+
+    def _simple(self, name: str, index: str, project: str, refresh: str) -> tuple[int, dict[str, Any]]:
+        if not refresh or project in self.not_upstream:
+            return 404, {}
+        self.links[f"{name}/{index}/{project}"] = self.users[name]["indexes"][index]["mirror_url"].partition("#")[0]
+        return 302, {}
+
+    def _read(self, name: str, index: str, project: str) -> dict[str, Any]:
+        if project:
+            rules = self.rules.get(f"{name}/{index}/{project}", {})
+            return {"config": {"name": project, **rules}, "versions": {"1.0": {}} if project == "released" else {}}
+        return {**self.users[name]["indexes"][index], "projects": self.uploads.get(f"{name}/{index}", [])}
+
+    def _write_project(self, method: str, index: str, project: str, is_version: bool, body: Any) -> None:
+        """Do what devpi 7 does, which forgets the links of a project without files."""
+        projects = self.uploads.setdefault(index, [])
+        if method == "DELETE":
+            if not (is_version and project in self.cached_files):
+                projects.remove(project)
+                self.rules.pop(f"{index}/{project}", None)
+            return
+        rules = self.rules.setdefault(f"{index}/{project}", {})
+        if isinstance(body, list):
+            rules.clear()
+        else:
+            rules.update(body)
+        if project not in projects:
+            projects.append(project)
 
     def _log_in(self, body: Any) -> tuple[int, dict[str, Any]]:
         if self.passwords.get(body["user"]) != body["password"]:
@@ -97,6 +131,9 @@ class FakeDevpi:
     def _write_index(self, method: str, indexes: dict[str, Any], name: str, body: Any) -> None:
         if method == "DELETE":
             del indexes[name]
+        elif isinstance(body, list):
+            for removal in body:
+                indexes[name].pop(removal.removesuffix("-="), None)
         else:
             indexes[name] = {"volatile": True, **indexes.get(name, {}), **body}
 
@@ -164,6 +201,7 @@ class Handler(BaseHTTPRequestHandler):
         """Break the connection hard, so that the client gets a TCP reset."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
+        self.close_connection = True
 
     def hang(self) -> None:
         """Answer too late."""

@@ -28,7 +28,6 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"mirror_no_project_list": True}, {"remote_no_project_list": True}),
     ({"mirror_use_external_urls": False}, {"remote_use_external_urls": False}),
     ({"mirror_whitelist": ["*"]}, {"project_inheritance_rules": ["allow all"]}),
-    ({"mirror_whitelist": []}, {"project_inheritance_rules": ["block type:remote if local_exists"]}),
     ({"mirror_whitelist_inheritance": "intersection"}, {"trust_inheritance_rules_from": "none"}),
     ({"mirror_whitelist_inheritance": "union"}, {"trust_inheritance_rules_from": "type:not remote"}),
 ]
@@ -53,12 +52,17 @@ def test_setting_that_devpi_7_lacks(word: str) -> None:
         SEVEN.config({word: True})
 
 
-def test_rules_for_single_projects_have_no_equivalent_on_the_index() -> None:
-    assert SIX.config({"mirror_whitelist": ["six"]}) == {"mirror_whitelist": ["six"]}
-    with pytest.raises(
-        DialectError, match=r"mirror_whitelist: \['six'\] has no equivalent in devpi 7. .* at each proj"
-    ):
-        SEVEN.config({"mirror_whitelist": ["six"]})
+def test_devpi_7_keeps_the_names_of_single_projects_beside_the_rule() -> None:
+    rule = {"project_inheritance_rules": ["block type:remote if local_exists"]}
+    assert SIX.config(rule) == {"mirror_whitelist": []}
+    assert SEVEN.config(rule) == rule
+    assert SEVEN.config({"mirror_whitelist": []}) == {**rule, "mirror_whitelist": []}
+    assert SEVEN.config({"mirror_whitelist": ["Foo_Bar", "a"]}) == {**rule, "mirror_whitelist": ["a", "foo-bar"]}
+    assert SEVEN.config({"mirror_whitelist": ["six", "*"]}) == {"project_inheritance_rules": ["allow all"]}
+    assert SEVEN.same("mirror_whitelist", ["a", "foo-bar"], {"mirror_whitelist": ["foo-bar", "a"]})
+    assert not SEVEN.same("mirror_whitelist", ["a"], {"mirror_whitelist": []})
+    with pytest.raises(DialectError, match=r"has no equivalent in devpi 6\. Write one of"):
+        SIX.config({"project_inheritance_rules": ["allow all", "block type:remote if local_exists"]})
 
 
 def test_what_is_not_named_is_left_out_and_what_plugins_add_passes() -> None:

@@ -136,35 +136,3 @@ def test_nothing_is_written_where_the_probe_fails(free_port: int, devpi: FakeDev
     assert result["failed"]
     assert result["msg"].startswith(f"root/m: {url} does not answer (")
     assert devpi.written == []
-
-
-def test_a_switch_fetches_the_cached_pages_anew(devpi: FakeDevpi, run: Run) -> None:
-    old, new = "https://u:p@old.example/simple", "https://new.example/simple/"
-    devpi.users["root"]["indexes"]["m"] = {"type": "mirror", "volatile": False, "mirror_url": old}
-    devpi.uploads["root/m"] = ["kept", "gone"]
-    devpi.not_upstream.add("gone")
-    result = run(devpi_index, name="root/m", mirror_url=new)
-    assert result["changes"] == ["update index root/m (mirror_ignore_serial_header, mirror_url)"]
-    assert result["stale_projects"] == ["root/m/gone"]
-    assert devpi.written == [
-        ("PATCH", "/root/m"),
-        ("PATCH", "/root/m"),
-        ("POST", "/root/m/+simple/kept/refresh"),
-        ("POST", "/root/m/+simple/gone/refresh"),
-    ]
-    listing, last = (body for body in devpi.bodies if body and "mirror_url" in body)
-    assert (listing["mirror_url"], listing["mirror_no_project_list"]) == (old, True)
-    assert (last["mirror_url"], last["mirror_no_project_list"]) == (new, False)
-    assert last["mirror_ignore_serial_header"] is True
-
-
-@pytest.mark.parametrize(
-    ("version", "url"), [("6.20.3", "https://u:other@old.example/simple/"), ("7.0.0b4", "https://new.example/simple/")]
-)
-def test_what_needs_no_fetching_anew(devpi: FakeDevpi, run: Run, version: str, url: str) -> None:
-    devpi.version = version
-    words = {"6.20.3": ("mirror", "mirror_url"), "7.0.0b4": ("remote", "remote_url")}[version]
-    devpi.users["root"]["indexes"]["m"] = {"type": words[0], words[1]: "https://u:p@old.example/simple"}
-    devpi.uploads["root/m"] = ["kept"]
-    assert run(devpi_index, name="root/m", mirror_url=url)["changes"] == [f"update index root/m ({words[1]})"]
-    assert devpi.written == [("PATCH", "/root/m")]

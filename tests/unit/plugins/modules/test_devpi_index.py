@@ -68,6 +68,31 @@ def test_words_of_devpi_6_on_7(devpi: FakeDevpi, run: Run) -> None:
     assert refused["msg"].startswith("mirror_ignore_serial_header: devpi 7 has no such setting.")
 
 
+def test_devpi_7_keeps_single_projects_of_a_whitelist_at_the_projects(devpi: FakeDevpi, run: Run) -> None:
+    devpi.version = "7.0.0b4"
+    allowed = {"inheritance_rules": ["allow all"]}
+    result = run(devpi_index, name="alice/s", mirror_whitelist=["Foo_Bar", "released"])
+    assert result["diff"][0]["after"]["mirror_whitelist"] == ["foo-bar", "released"]
+    assert "mirror_whitelist" not in devpi.users["alice"]["indexes"]["s"]
+    assert devpi.rules == {"alice/s/foo-bar": allowed, "alice/s/released": allowed}
+    assert not run(devpi_index, name="alice/s", mirror_whitelist=["released", "foo-bar"])["changed"]
+    devpi.rules["alice/s/other"] = {}
+    devpi.uploads["alice/s"].append("other")
+    result = run(devpi_index, check_mode=True, name="alice/s", mirror_whitelist=["other"])
+    assert result["changes"] == ["update index alice/s (mirror_whitelist)"]
+    assert run(devpi_index, name="alice/s", mirror_whitelist=["other"])["diff"] == result["diff"]
+    assert result["diff"][0]["before"]["mirror_whitelist"] == ["foo-bar", "released"]
+    # What has no versions is there for its rule only; without the rule, its name would be reserved.
+    assert devpi.rules == {"alice/s/released": {}, "alice/s/other": allowed}
+    assert devpi.uploads["alice/s"] == ["released", "other"]
+    assert run(devpi_index, name="alice/s", mirror_whitelist=[])["changed"]
+    assert devpi.rules == {"alice/s/released": {}}
+    devpi.seen.clear()
+    rule = ["block type:remote if local_exists"]
+    assert not run(devpi_index, name="alice/s", project_inheritance_rules=rule)["changed"]
+    assert devpi.seen == [("POST", "/+login"), ("GET", "/")]
+
+
 def test_credentials_of_a_mirror_are_not_shown(devpi: FakeDevpi, run: Run) -> None:
     result = run(devpi_index, name="alice/m", mirror_url="https://u:other-hidden@mirrors.aliyun.com/x")
     assert result["changed"]
