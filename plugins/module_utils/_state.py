@@ -359,6 +359,10 @@ class Plan:
             requests = (("PATCH", path_of(name), {**config, "volatile": True}), *requests)
         elif not self.wanted.force and config["type"] not in MIRROR_TYPES:
             uploads = self.server.get(path_of(name)).get("projects", [])
+            if uploads and self.dialect.keeps_rules_at_projects:
+                # Some projects may be there for their rule only.
+                exempt = self._exempt_projects(name)
+                uploads = [project for project in uploads if exempt.get(project, True)]
             if uploads:
                 self._refusals.append(
                     f"Index {name!r} holds uploads ({', '.join(uploads[:5])}{', …' if len(uploads) > 5 else ''}), "

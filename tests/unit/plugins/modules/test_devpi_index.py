@@ -75,6 +75,8 @@ def test_devpi_7_keeps_single_projects_of_a_whitelist_at_the_projects(devpi: Fak
     assert result["diff"][0]["after"]["mirror_whitelist"] == ["foo-bar", "released"]
     assert "mirror_whitelist" not in devpi.users["alice"]["indexes"]["s"]
     assert devpi.rules == {"alice/s/foo-bar": allowed, "alice/s/released": allowed}
+    refused = run(devpi_index, name="alice/s", state="absent")
+    assert refused["msg"].startswith("Index 'alice/s' holds uploads (released), which would be lost")
     assert not run(devpi_index, name="alice/s", mirror_whitelist=["released", "foo-bar"])["changed"]
     devpi.rules["alice/s/other"] = {}
     devpi.uploads["alice/s"].append("other")
