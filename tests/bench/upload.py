@@ -116,7 +116,7 @@ class Bench:
             for project in projects:
                 connection.request("GET", f"/{index}/{project}?ignore_bases=", headers={"Accept": "application/json"})
                 with connection.getresponse() as response:
-                    if response.status != 200 or project not in response.read().decode():
+                    if response.status != 200 or b'"releasefile"' not in response.read():
                         raise SystemExit(f"GET {project} answered {response.status}.")
             connection.close()
             self.note("requests", time.perf_counter() - started)
