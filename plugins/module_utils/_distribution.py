@@ -85,7 +85,11 @@ def found_in(paths: Iterable[str]) -> tuple[list[Path], list[str]]:
     problems = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(entry for entry in path.iterdir() if _may_be_distribution(entry))
+            try:
+                inside = sorted(entry for entry in path.iterdir() if _may_be_distribution(entry))
+            except OSError as reason:
+                problems.append(f"files: the folder {path} cannot be read on this host ({reason.strerror}).")
+                continue
             if not inside:
                 problems.append(
                     f"files: the folder {path} on this host holds no distribution ({', '.join(SUFFIXES)}): correct "

@@ -219,8 +219,11 @@ class Uploads:
         try:
             archive = self._archive(source)
             contents, sha256 = contents_of(archive), sha256_of(archive)
-        except (FileError, OSError) as reason:
+        except FileError as reason:
             self._problems.append(f"documentation: {reason}")
+            return []
+        except OSError as reason:
+            self._problems.append(f"documentation: {_unreadable(reason)}")
             return []
         if "index.html" not in contents:
             self._problems.append(
@@ -383,6 +386,10 @@ def carry_out(steps: Sequence[Step], client: Client, jobs: int, log: t.Callable[
         except ApiError:
             stopped.set()
             raise
+        except OSError as reason:
+            # The file is not what it was when it was checked.
+            stopped.set()
+            raise ApiError(_unreadable(reason)) from reason
         return True
 
     files = [step for step in steps if step.kind == "file"]
@@ -419,6 +426,10 @@ def _files_of(releases: Iterable[Release]) -> dict[str, Stored]:
 
 def _is_same(there: Stored | None, sha256: str) -> bool:
     return there is not None and there.is_same(sha256)
+
+
+def _unreadable(reason: OSError) -> str:
+    return f"{reason.filename} cannot be read on this host ({reason.strerror})."
 
 
 def _shown(release: Release | None) -> Config | None:

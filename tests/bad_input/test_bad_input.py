@@ -123,7 +123,10 @@ CASES = {
     "empty password of a user": (users(password=""), ["devpi_layout_users[0].password", "empty"]),
     "empty root password": ({"devpi_server_root_password": ""}, ["devpi_server_root_password is empty", "generated"]),
     "unknown installer": ({"devpi_server_installer": "conda"}, ["devpi_server_installer", "conda", "uv, pip"]),
-    "unknown plugin": ({"devpi_server_plugins": ["token"]}, ["devpi_server_plugins", "'token'", "tokens"]),
+    "unknown plugin": (
+        {"devpi_server_plugins": ["token"]},
+        ["devpi_server_plugins", "Got no match for: token", "tokens"],
+    ),
     "port out of range": ({"devpi_server_port": 70000}, ["devpi_server_port is 70000", "from 1 to 65535"]),
     "Python that is missing": (
         {"devpi_server_python": "/usr/bin/python3.99"},

@@ -84,6 +84,9 @@ def devpi_server(venv: Path, folder: Path) -> Iterator[str]:
     command += ["--host", "127.0.0.1", "--port", str(port), "--offline-mode"]
     # They make the start take one second instead of eight; logins then cost next to nothing, for all three alike.
     command += ["--argon2-memory-cost", "1024", "--argon2-time-cost", "1", "--argon2-parallelism", "1"]
+    if (venv / "bin" / "devpi-clear-search-index").exists():
+        # devpi-web is there, whose index for searches the roles switch off as well.
+        command += ["--indexer-backend", "null"]
     with (folder / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
         url = f"http://127.0.0.1:{port}"
         try:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,8 @@ import pytest
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, CheckModeLockError, Client
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._connections import Form, proxy_for
 from ansible_collections.wheelhouse.devpi.tests.unit.fake_devpi import FakeDevpi, Handler
+
+ANSWER = b'HTTP/1.1 200 OK\r\nX-Devpi-Server-Version: 6.20.3\r\nContent-Length: 14\r\n\r\n{"result": {}}'
 
 
 @contextmanager
@@ -97,13 +101,21 @@ def test_threads_have_a_connection_each(devpi: FakeDevpi) -> None:
     assert 1 <= devpi.connections <= 4
 
 
+def test_the_serial_is_that_of_the_last_change(devpi: FakeDevpi) -> None:
+    api = client(devpi.url)
+    # Answers to several threads come in any order.
+    for serial in (7, 9, 8):
+        devpi.serial = serial
+        api.get("/")
+    assert api.serial == 9
+
+
 def test_a_connection_that_the_server_closed_meanwhile_is_not_used() -> None:
-    answer = b'HTTP/1.1 200 OK\r\nX-Devpi-Server-Version: 6.20.3\r\nContent-Length: 14\r\n\r\n{"result": {}}'
     closed = threading.Semaphore(0)
 
     def serve_once(connection: socket.socket) -> None:
         read_head(connection)
-        connection.sendall(answer)
+        connection.sendall(ANSWER)
         connection.shutdown(socket.SHUT_RDWR)
         closed.release()
 
@@ -113,6 +125,29 @@ def test_a_connection_that_the_server_closed_meanwhile_is_not_used() -> None:
             for _call in range(3):
                 assert api.get("/") == {}
                 closed.acquire()
+
+
+def test_connection_with_tls_is_kept_open(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -keyout {key} -out {certificate}".split()
+    subprocess.run([*command, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    answered: list[int] = []
+
+    def serve(connection: socket.socket) -> None:
+        answered.append(0)
+        with context.wrap_socket(connection, server_side=True) as tls:
+            while tls.recv(10000):
+                tls.sendall(ANSWER)
+                answered[-1] += 1
+
+    with listening(serve) as url:
+        api = Client(url.replace("http:", "https:"), check_mode=False, timeout=2, ca_path=str(certificate))
+        with api.kept_open():
+            for _call in range(3):
+                assert api.get("/") == {}
+    assert answered == [3]
 
 
 def test_answer_that_comes_before_the_upload_was_read(form: Form) -> None:
@@ -151,10 +186,16 @@ def test_server_that_stops_reading(form: Form) -> None:
         free.set()
 
 
-def test_file_that_becomes_shorter(devpi: FakeDevpi, form: Form, tmp_path: Path) -> None:
+def test_file_that_becomes_shorter(form: Form, tmp_path: Path) -> None:
     (tmp_path / "large.whl").write_bytes(b"short")
-    with pytest.raises(ApiError, match=r"large\.whl cannot be read on this host \(it became shorter while"):
-        client(devpi.url).upload("team/dev", form)
+
+    def read_all(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            pass
+
+    message = r"large\.whl cannot be read on this host \(it became shorter while"
+    with listening(read_all) as url, pytest.raises(ApiError, match=message):
+        client(url).upload("team/dev", form)
 
 
 def test_server_that_fails_inside(devpi: FakeDevpi) -> None:
@@ -207,8 +248,7 @@ def test_http_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def serve(connection: socket.socket) -> None:
         heads.append(read_head(connection))
-        head = b"HTTP/1.1 200 OK\r\nX-Devpi-Server-Version: 6.20.3\r\nContent-Length: 14\r\n\r\n"
-        connection.sendall(head + b'{"result": {}}')
+        connection.sendall(ANSWER)
 
     with listening(serve) as url:
         monkeypatch.setenv("http_proxy", url.replace("//", "//me:secret%21@"))

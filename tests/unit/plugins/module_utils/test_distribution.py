@@ -233,6 +233,17 @@ def test_found_in(tmp_path: Path) -> None:
     ]
 
 
+def test_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    # Modes do not keep root out.
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert found_in([str(tmp_path)])[1] == [
+        f"files: the folder {tmp_path} cannot be read on this host (Permission denied)."
+    ]
+
+
 def test_documentation_is_zipped_the_same_way_each_time(tmp_path: Path) -> None:
     copies = []
     for turn, names in enumerate((("index.html", "_static/b.css", ".doctrees/x"), ("_static/b.css", "index.html"))):

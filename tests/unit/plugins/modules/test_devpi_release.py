@@ -155,6 +155,19 @@ def test_upload_that_fails_in_the_middle(devpi: FakeReleases, run: Run, house: P
     assert devpi.files["team/dev"].keys() == {"a", "b", "c"}
 
 
+def test_file_that_goes_away_in_the_middle(devpi: FakeReleases, run: Run, house: Path) -> None:
+    def remove(handler: Handler) -> None:
+        (house / B).unlink()
+        handler.reply(200, "")
+
+    devpi.mischief = [None, None, None, remove]
+    result = run(devpi_release, index="team/dev", files=[str(house)], jobs=1)
+    assert result["msg"].startswith(
+        f"Could not upload file team/dev/{B}: {house / B} cannot be read on this host (No such file or directory)."
+    )
+    assert (result["changes"], result["pending"]) == ([f"upload file team/dev/{A}"], [f"upload file team/dev/{B}"])
+
+
 @pytest.mark.parametrize(
     ("status", "text", "kind", "expected"),
     [
@@ -275,7 +288,7 @@ def test_documentation_without_a_first_page(devpi: FakeReleases, run: Run, tmp_p
     (tmp_path / "x.zip").write_bytes(b"PK")
     assert "x.zip: is damaged" in refused(devpi, run, **options, documentation=str(tmp_path / "x.zip"))
     message = refused(devpi, run, **options, documentation=str(tmp_path / "none.zip"))
-    assert message.startswith("documentation: [Errno 2] No such file or directory")
+    assert message == f"documentation: {tmp_path}/none.zip cannot be read on this host (No such file or directory)."
 
 
 PROMOTED = {"index": "team/dev", "state": "promoted", "target": "team/prod", "project": "a", "version": "1.0"}
