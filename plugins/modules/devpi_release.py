@@ -74,7 +74,9 @@ options:
     type: bool
     default: false
   jobs:
-    description: How many files are read, and sent, side by side.
+    description:
+      - How many files are read, and sent, side by side. That helps where the way to the server is long; the server
+        itself stores one file after the other.
     type: int
     default: 4
 seealso:

@@ -9,9 +9,10 @@ FOLDER is a virtual environment with devpi-server, devpi-client and twine. The P
 ansible-core.
 
 Each duration is that of one process on the managed host, as in layout.py. The three take turns, each on a new index,
-and medians count. That a password is checked at each of twine's requests costs next to nothing here, see layout.py.
-Then devpi_release meets 1,000 wheels of 1,000 projects that are all there, and is compared with the mere requests for
-the 1,000 projects, one after the other on one connection.
+and medians count. devpi_release logs in each time, devpi did so before; twine sends the password with each file, and
+that the server checks it each time is most of what twine takes. Then devpi_release meets 1,000 wheels of 1,000 projects
+that are all there, and is compared with the mere requests for the 1,000 projects, one after the other on one
+connection.
 
 Exits with 1 where devpi_release uploads slower than one of the others, or takes more than 3 seconds beyond the mere
 requests.
