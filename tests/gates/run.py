@@ -82,7 +82,7 @@ def parts() -> list[Part]:
         Part(
             "lint-yaml",
             [
-                "ANSIBLE_COLLECTIONS_PATH=.ansible/collections ansible-lint --offline --profile production",
+                "ANSIBLE_HOME=$PWD/.ansible ansible-lint --offline --profile production",
                 "yamllint --strict .",
             ],
         ),
