@@ -36,6 +36,18 @@ def test_linters_have_no_exceptions_without_a_reason() -> None:
     assert found == []
 
 
+def test_a_status_that_is_not_judged_has_its_reason_beside_it() -> None:
+    silent = re.compile(r"\s*(changed_when|failed_when|ignore_errors): (false|true)$")
+    found = []
+    for path in files():
+        if path.suffix == ".yml":
+            for number, line in enumerate(path.read_text().splitlines(), start=1):
+                match = silent.match(line)
+                if match and (match[1], match[2]) != ("changed_when", "true"):
+                    found.append(f"{path.relative_to(CHECKOUT)}:{number}: {line.strip()}")
+    assert found == []
+
+
 def test_every_folder_of_tests_is_in_a_part() -> None:
     listed = (CHECKOUT / "tests" / "gates" / "run.py").read_text()
     folders = {path.relative_to(CHECKOUT).parts[1] for path in files() if path.match("tests/**/test_*.py")}
