@@ -14,6 +14,7 @@ from ansible.module_utils.basic import AnsibleModule, env_fallback
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, NothingListensError
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import INDEX_OPTIONS, Config, Dialect
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Findings, Probe
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._progress import tell_progress
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import (
     NEW_SERVER,
     NEW_SERVER_VERSION,
@@ -138,6 +139,11 @@ class DevpiModule(AnsibleModule):
             invocation={"module_args": _written(self.params)},
             **more,
         )
+
+    def log_progress(self, text: str) -> None:
+        """Tell of something that was done, in the journal and to who watches the run."""
+        self.log(text)
+        tell_progress(text)
 
     def _prober(self, version: str) -> t.Callable[[str], Findings]:
         return lambda url: Probe(url, version, self.params["timeout"]).findings()

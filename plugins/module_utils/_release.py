@@ -29,6 +29,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._distribution imp
     normalised_version,
     sha256_of,
 )
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._progress import tell_progress
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import Change, RefusedError, StoppedError
 
 _HREF = re.compile(r"/\+f/([0-9a-f]{3})/([0-9a-f]{13})/([^/#?]+)$")
@@ -150,12 +151,12 @@ class Uploads:
         """Return what to send. Checks all that can be checked. Raises ApiError, and RefusedError with all reasons."""
         paths, self._problems = found_in(self.files)
         with ThreadPoolExecutor(self.jobs) as pool:
-            found = self._without_twins(self._each(pool, distribution, paths))
+            found = self._without_twins(self._each(pool, "compared", distribution, paths))
             projects = sorted({file.project for file in found} | ({self.project} if self.documentation else set()))
             self._releases = dict(zip(projects, pool.map(self.index.releases, projects)))
             there = {project: _files_of(releases.values()) for project, releases in self._releases.items()}
             different = [file for file in found if not _is_same(there[file.project].get(file.file_name), file.sha256)]
-            read = self._each(pool, lambda file: (file, metadata(file)), different)
+            read = self._each(pool, "checked", lambda file: (file, metadata(file)), different)
         self.already_there = len(found) - len(different)
         steps = [self._file(file, said, there[file.project].get(file.file_name)) for file, said in read]
         if self.documentation is not None:
@@ -165,15 +166,18 @@ class Uploads:
             raise RefusedError(self._problems)
         return steps
 
-    def _each(self, pool: ThreadPoolExecutor, read: t.Callable[[t.Any], t.Any], what: Sequence[t.Any]) -> list[t.Any]:
+    def _each(
+        self, pool: ThreadPoolExecutor, done: str, read: t.Callable[[t.Any], t.Any], what: Sequence[t.Any]
+    ) -> list[t.Any]:
         """Read files side by side, keep what is wrong with them, and return the others."""
         futures = [pool.submit(read, one) for one in what]
         found = []
-        for future in futures:
+        for number, future in enumerate(futures, 1):
             try:
                 found.append(future.result())
             except FileError as reason:
                 self._problems.append(str(reason))
+            tell_progress(f"{number} of {len(what)} files {done}")
         return found
 
     def _without_twins(self, found: Sequence[Distribution]) -> list[Distribution]:

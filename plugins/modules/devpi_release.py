@@ -24,6 +24,15 @@ author:
 extends_documentation_fragment:
   - wheelhouse.devpi.connection
   - wheelhouse.devpi.attributes
+attributes:
+  action:
+    description: Has an action plugin of the same name, which runs on the controller.
+    support: full
+    details:
+      - It shows how far the module is. Everything else is done by the module.
+  async:
+    description: Can run in the background with C(async).
+    support: full
 options:
   index:
     description:
@@ -83,8 +92,9 @@ seealso:
   - module: wheelhouse.devpi.devpi_index
 notes:
   - The user needs to be in the C(acl_upload) of the index, V(root) too.
-  - Each file is told in the journal of the managed host when it was sent, so that C(journalctl --follow) there shows
-    how far a long run is.
+  - With C(-v), Ansible shows how far a long run is while it goes on. The module then runs in the background of the
+    managed host, and goes on there when the connection is lost or the run is ended on the controller; run again, the
+    task sends what is missing then. Without C(-v), C(journalctl --follow) on the managed host tells of each file.
   - A file may take a second for each 10 MB beyond O(timeout).
   - devpi 7.0.0b4 tells only the first 64 bits of the SHA-256 of a file, so those are compared there.
 """
@@ -287,7 +297,7 @@ def main() -> None:
         index = read_index(module.client, module.params["index"], "index")
         steps, already_there = plan(module, index)
         if not module.check_mode:
-            carry_out(steps, module.client, module.params["jobs"], module.log)
+            carry_out(steps, module.client, module.params["jobs"], module.log_progress)
     more = {} if already_there is None else {"already_there": already_there}
     module.tell(steps, module.client.version, msg=summary(steps, index.name, already_there), **more)
 

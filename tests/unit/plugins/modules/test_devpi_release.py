@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._progress import PROGRESS_FILE
 from ansible_collections.wheelhouse.devpi.plugins.modules import devpi_release
 from ansible_collections.wheelhouse.devpi.tests.unit.fake_devpi import Handler, Run, serving
 from ansible_collections.wheelhouse.devpi.tests.unit.fake_releases import FakeReleases, make_wheel, zipped
@@ -425,3 +426,28 @@ def test_whole_number_as_a_version(devpi: FakeReleases, run: Run) -> None:
     devpi.files["team/dev"]["a"] = {"2024": {}, "2025": {}}
     run(devpi_release, index="team/dev", state="absent", project="a", version=2024)
     assert devpi.files["team/dev"]["a"].keys() == {"2025"}
+
+
+def test_progress_is_told_file_by_file(
+    devpi: FakeReleases, run: Run, house: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress = tmp_path / "progress"
+    monkeypatch.setenv(PROGRESS_FILE, str(progress))
+    run(devpi_release, index="team/dev", files=[str(house)], jobs=1)
+    assert uploads(devpi) == [A, B]
+    assert progress.read_text(encoding="utf-8").splitlines() == [
+        "1 of 2 files compared",
+        "2 of 2 files compared",
+        "1 of 2 files checked",
+        "2 of 2 files checked",
+        f"1 of 2: upload file team/dev/{A}",
+        f"2 of 2: upload file team/dev/{B}",
+    ]
+
+
+def test_progress_that_cannot_be_written_stops_nothing(
+    devpi: FakeReleases, run: Run, house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PROGRESS_FILE, "/dev/full")
+    assert run(devpi_release, index="team/dev", files=[str(house)])["changed"]
+    assert sorted(uploads(devpi)) == [A, B]

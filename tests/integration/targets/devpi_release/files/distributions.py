@@ -84,6 +84,8 @@ def main() -> None:
     noise = random.Random(4)
     for number in range(10):
         wheel(place / "large", f"large_{number}", "1.0", payload=noise.randbytes(200_000))
+    for number in range(100):
+        wheel(place / "many", f"many_{number}", "1.0")
 
 
 main()
