@@ -17,8 +17,9 @@ import socket
 import ssl
 import threading
 import typing as t
+from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, quote, urlsplit
 
 from ansible.module_utils.urls import make_context
@@ -27,6 +28,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._connections impo
     Connections,
     Form,
     Response,
+    Sink,
     proxy_for,
 )
 
@@ -34,6 +36,12 @@ OLDEST_VERSION = (6, 20, 2)
 """Below it, anyone may fetch replication data, password hashes included (devpi-server's changelog, 6.20.2)."""
 
 READING_METHODS = frozenset({"GET"})
+
+SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
+"""The type of an index's pages (specification of the simple repository API)."""
+
+LARGEST_DESCRIPTION = 1 << 20
+"""Bytes of JSON with which devpi describes a file, at most; it is some hundred."""
 
 SLOWEST_UPLOAD = 10_000_000
 """Bytes a second: how fast a server must take an upload before the timeout of the other requests begins."""
@@ -89,6 +97,26 @@ class Answer:
         return next(filter(None, said), "no reason given")
 
 
+class _NoDescriptionError(Exception):
+    """An answer is too long for what devpi tells of a file: it is the file."""
+
+
+class _Description:
+    """Takes in what devpi tells of a file, but not a file."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, data: bytes) -> None:
+        """Take a part. Raises _NoDescriptionError."""
+        self.data += data
+        if len(self.data) > LARGEST_DESCRIPTION:
+            raise _NoDescriptionError
+
+
+_DESCRIBED = {"Accept": "application/json", "Range": "bytes=0-0"}
+
+
 class Client:
     """Talks to one devpi-server.
 
@@ -114,7 +142,7 @@ class Client:
         self.version = ""
         self.serial = -1
         self._check_mode = check_mode
-        self._timeout = timeout
+        self.timeout = timeout
         self._lock = threading.Lock()
         self._prefix = urlsplit(self.url).path
         self._connections = Connections(
@@ -150,12 +178,54 @@ class Client:
         answer = self._answered("GET", path)
         return None if answer.status == 404 else self._object(path, self._checked(answer, "GET", path))
 
-    def fetch(self, path: str, into: t.BinaryIO) -> None:
+    def fetch(self, path: str, into: Sink) -> None:
         """Write a file of the server into another one. Raises ApiError."""
         answer = self._exchange("GET", path, into=into)
         if answer.status != 200:
             self._checked(self._parse(answer), "GET", path)
             raise ApiError(f"GET {self.url}{path} answered {answer.status} where a file was due.")
+
+    def fetch_from_upstream(self, path: str, into: Sink) -> None:
+        """Let a mirror fetch a file and keep it. Raises ApiError, and CheckModeLockError: here, a GET is a write."""
+        if self._check_mode:
+            raise CheckModeLockError(f"GET {path} in check mode")
+        self.fetch(path, into)
+
+    def page_if_exists(self, index: str, project: str) -> list[dict[str, t.Any]] | None:
+        """Return the files that an index (``user/index``) offers of a project, None where it has no such project.
+
+        As for every client, devpi asks its upstream where its own page is too old. Raises ApiError.
+        """
+        path = f"{path_of(index)}/+simple/{quote(project)}/"
+        # The second type is for failures, which devpi otherwise tells in HTML.
+        answer = self._answered("GET", path, headers={"Accept": f"{SIMPLE_JSON}, application/json;q=0.1"})
+        if answer.status == 404:
+            return None
+        files = self._checked(answer, "GET", path).data.get("files")
+        if not isinstance(files, list):
+            raise ApiError(f"{self.url}{path} answered JSON without the list 'files' of an index.")
+        return files
+
+    def is_stored(self, path: str) -> bool:
+        """Tell whether the server has the content of a file, or would have to ask an upstream. Raises ApiError.
+
+        Asked for JSON, devpi describes a file instead of sending it, and asks no upstream for it (``_pkgserv`` in its
+        views); it tells ``last_modified`` of what it has fetched. What stands in front of it sends a file from its disk
+        instead: of that, one byte is asked for.
+        """
+        description = _Description()
+        try:
+            answer = self._exchange("GET", path, into=description, headers=_DESCRIBED)
+        except _NoDescriptionError:
+            return True
+        # 416 is the answer for a file without a first byte.
+        if answer.status in (206, 416):
+            return True
+        if answer.status == 200:
+            if not answer.headers.get("Content-Type", "").startswith("application/json"):
+                return True
+            answer = replace(answer, data=bytes(description.data))
+        return "last_modified" in self._object(path, self._checked(self._parse(answer), "GET", path))
 
     def write(self, method: str, path: str, body: Json = None) -> None:
         """Send a PUT, PATCH or DELETE. Raises ApiError, and CheckModeLockError in check mode."""
@@ -185,7 +255,7 @@ class Client:
     def upload(self, index: str, form: Form) -> None:
         """Send a file to an index (``user/index``), with what the form says about it. Raises ApiError."""
         # devpi-server takes some seconds for each GB, after the last byte has come.
-        self._succeed("POST", f"{path_of(index)}/", form, self._timeout + len(form) / SLOWEST_UPLOAD)
+        self._succeed("POST", f"{path_of(index)}/", form, self.timeout + len(form) / SLOWEST_UPLOAD)
 
     def push(self, index: str, wanted: dict[str, t.Any]) -> None:
         """Let the server copy a release to another index, as ``wanted`` says (pushrelease of devpi's views)."""
@@ -200,12 +270,19 @@ class Client:
     def _succeed(self, method: str, path: str, body: Json | Form = None, timeout: float | None = None) -> Answer:
         return self._checked(self._answered(method, path, body, timeout), method, path)
 
-    def _answered(self, method: str, path: str, body: Json | Form = None, timeout: float | None = None) -> Answer:
+    def _answered(
+        self,
+        method: str,
+        path: str,
+        body: Json | Form = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """Send a request, once more where the login has expired."""
-        answer = self._request(method, path, body, timeout=timeout)
+        answer = self._request(method, path, body, timeout=timeout, headers=headers)
         if answer.status in (401, 403) and self._login is not None and self._login_expired():
             self.log_in(*self._login)
-            answer = self._request(method, path, body, timeout=timeout)
+            answer = self._request(method, path, body, timeout=timeout, headers=headers)
         return answer
 
     def _checked(self, answer: Answer, method: str, path: str) -> Answer:
@@ -257,6 +334,11 @@ class Client:
                 f"devpi-server {answer.version} does not know the setting {unknown[1]}: install the plugin that adds "
                 "it, or take it out (of the server too, where a removed plugin left it: devpi index NAME KEY-=)."
             )
+        upstream = re.fullmatch(r"error (-?\d+) getting (\S+)", answer.message)
+        if upstream:
+            said = f"answered {upstream[1]}" if int(upstream[1]) > 0 else "does not answer"
+            place = re.sub(r"(?<=//)[^/]*@", "********@", upstream[2])
+            return f"the upstream of the mirror {said} for {place}: wait, or let devpi_index take another mirror."
         return f"{request} failed ({answer.status}): {answer.message}"
 
     def _request(
@@ -267,10 +349,11 @@ class Client:
         *,
         token: str | None = "",
         timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send one request. ``token`` None sends it anonymously, the default with the login there is."""
         self._check_lock(method, path)
-        answer = self._parse(self._exchange(method, path, body, token=token, timeout=timeout))
+        answer = self._parse(self._exchange(method, path, body, token=token, timeout=timeout, headers=headers))
         self.version = answer.version
         return answer
 
@@ -286,23 +369,25 @@ class Client:
         *,
         token: str | None = "",
         timeout: float | None = None,
-        into: t.BinaryIO | None = None,
+        into: Sink | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Response:
         """Send one request and return the answer as it came. Raises ApiError where none came."""
         # Asked for JSON, devpi describes a file instead of sending it.
         accept = "application/json" if into is None else "*/*"
-        headers = {"Accept": accept, "Content-Type": "application/json", "User-Agent": "wheelhouse.devpi"}
+        fields = {"Accept": accept, "Content-Type": "application/json", "User-Agent": "wheelhouse.devpi"}
+        fields.update(headers or {})
         token = self._token if token == "" else token
         if token is not None:
-            headers["X-Devpi-Auth"] = token
+            fields["X-Devpi-Auth"] = token
         sent: Body | None
         if isinstance(body, Form):
-            headers["Content-Type"], sent = body.content_type, body
+            fields["Content-Type"], sent = body.content_type, body
         else:
             sent = None if body is None else json.dumps(body).encode()
         try:
             response = self._connections.request(
-                method, self._prefix + path, sent, headers, timeout or self._timeout, into
+                method, self._prefix + path, sent, fields, timeout or self.timeout, into
             )
         except (OSError, http.client.HTTPException) as reason:
             raise self._no_answer(reason) from reason
@@ -382,12 +467,12 @@ class Client:
         if timed_out and "handshake" in str(reason):
             # devpi-server itself waits for the end of a line that a TLS client never sends.
             sentence = (
-                f"{self.url} did not answer the TLS handshake within {self._timeout} s, so it hardly speaks TLS: "
+                f"{self.url} did not answer the TLS handshake within {self.timeout} s, so it hardly speaks TLS: "
                 f"write url: {plain_url}."
             )
         elif timed_out:
             sentence = (
-                f"{self.url} did not answer within {self._timeout} s: the server is overloaded or a firewall drops "
+                f"{self.url} did not answer within {self.timeout} s: the server is overloaded or a firewall drops "
                 "packets; raise timeout if it is only slow."
             )
         elif isinstance(reason, ssl.SSLCertVerificationError):
@@ -397,6 +482,11 @@ class Client:
             )
         elif isinstance(reason, ssl.SSLError) and "WRONG_VERSION_NUMBER" in str(reason):
             sentence = f"{self.url} does not speak TLS: write url: {plain_url}."
+        elif isinstance(reason, http.client.IncompleteRead):
+            sentence = (
+                f"{self.url} broke off in the middle of an answer: devpi-server was stopped, or could not get the rest "
+                "from an upstream; see its journal."
+            )
         elif isinstance(reason, (ConnectionError, http.client.HTTPException)):
             hint = " If it speaks TLS there, write https:// in url." if self.url.startswith("http://") else ""
             sentence = (

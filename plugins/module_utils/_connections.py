@@ -36,6 +36,13 @@ class Body(t.Protocol):
         """Yield the bytes in parts, from the beginning each time."""
 
 
+class Sink(t.Protocol):
+    """Where the body of an answer goes: a file, or what needs the bytes only once."""
+
+    def write(self, data: bytes, /) -> t.Any:
+        """Take a part of the body."""
+
+
 class Form:
     """A form with one file, as multipart/form-data (RFC 7578). The file is read while it is sent.
 
@@ -73,7 +80,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Response:
-    """One answer of the server. ``data`` is empty where the body went into a file."""
+    """One answer of the server. ``data`` is empty where the body went into a Sink."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -107,12 +114,12 @@ class Connections:
         body: Body | None,
         headers: dict[str, str],
         timeout: float,
-        into: t.BinaryIO | None = None,
+        into: Sink | None = None,
     ) -> Response:
-        """Send a request and return the answer; its body goes into the file ``into`` where the status is 200.
+        """Send a request and return the answer; its body goes into ``into`` where the status is 200.
 
         ``timeout`` is in seconds, for each time that one side waits for the other. Raises OSError and
-        http.client.HTTPException.
+        http.client.HTTPException, IncompleteRead where the body is shorter than announced, and what ``into`` raises.
         """
         connection = self._taken(timeout)
         kept = False
@@ -122,6 +129,9 @@ class Connections:
                 if into is not None and response.status == 200:
                     for part in iter(lambda: response.read(BLOCK), b""):
                         into.write(part)
+                    if response.length:
+                        # Of a body that is read in parts, older versions of Python do not tell this.
+                        raise http.client.IncompleteRead(b"", response.length)
                     data = b""
                 else:
                     data = response.read()

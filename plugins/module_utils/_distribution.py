@@ -140,7 +140,7 @@ def metadata(of: Distribution) -> Metadata:
             f"{path}: its metadata says Name: {name}, which is not the name of the file; build it again rather than "
             "rename it."
         )
-    written = _version_in_file_name(path.name, name)
+    written = version_in_file_name(path.name, name)
     if normalised_version(written) != normalised_version(version):
         raise FileError(
             f"{path}: its metadata says Version: {version}, but the name of the file says {written}; build it again "
@@ -195,7 +195,8 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _version_in_file_name(file_name: str, name: str) -> str:
+def version_in_file_name(file_name: str, name: str) -> str:
+    """Return the version in the name of a file of the project ``name``, which ends in one of SUFFIXES."""
     wheel = _WHEEL.fullmatch(file_name)
     if wheel:
         return wheel["version"].replace("_", "-")

@@ -88,10 +88,14 @@ class DevpiModule(AnsibleModule):
             raise ApiError("No password: write login_password_file or login_password, or set DEVPI_PASSWORD.")
         self.client.log_in(self.params["login_user"], password)
 
-    def read(self) -> dict[str, Config]:
-        """Log in where a password is given, and return the users with their indexes (GET /). Raises ApiError."""
+    def log_in_if_possible(self) -> None:
+        """Log in where a password is given: what is private can then be read. Raises ApiError."""
         if self._password() is not None:
             self.log_in()
+
+    def read(self) -> dict[str, Config]:
+        """Log in where a password is given, and return the users with their indexes (GET /). Raises ApiError."""
+        self.log_in_if_possible()
         return self.client.get("/")
 
     def reach(self, wanted: t.Callable[[Config, Mapping[str, Config]], Wanted]) -> None:
@@ -125,7 +129,7 @@ class DevpiModule(AnsibleModule):
         except (ApiError, RefusedError) as reason:
             self.fail_json(msg=str(reason), changed=False)
         except StoppedError as reason:
-            self.fail_json(msg=str(reason), changed=True, changes=reason.done, pending=reason.pending)
+            self.fail_json(msg=str(reason), changed=bool(reason.done), changes=reason.done, pending=reason.pending)
 
     def tell(self, changes: Sequence[Change], version: str, **more: t.Any) -> None:
         """End the module with the changes that were made, or would be in check mode."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 import typing as t
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
 from urllib.parse import unquote
 
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, path_of
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import Client, path_of
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._connections import Form
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import MIRROR_TYPES, Config
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._distribution import (
@@ -30,7 +29,8 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._distribution imp
     sha256_of,
 )
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._progress import tell_progress
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import Change, RefusedError, StoppedError
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import RefusedError
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._steps import Step, unreadable
 
 _HREF = re.compile(r"/\+f/([0-9a-f]{3})/([0-9a-f]{13})/([^/#?]+)$")
 """The end of a file's URL: the first 64 bits of its hash, and its name (``make_splitdir`` in devpi's filestore)."""
@@ -58,13 +58,6 @@ class Release:
     name: str
     files: Mapping[str, Stored]
     documentation: Stored | None
-
-
-@dataclass(frozen=True)
-class Step(Change):
-    """A change of a release."""
-
-    send: t.Callable[[Client], None] = lambda _client: None
 
 
 @dataclass(frozen=True)
@@ -227,7 +220,7 @@ class Uploads:
             self._problems.append(f"documentation: {reason}")
             return []
         except OSError as reason:
-            self._problems.append(f"documentation: {_unreadable(reason)}")
+            self._problems.append(f"documentation: {unreadable(reason)}")
             return []
         if "index.html" not in contents:
             self._problems.append(
@@ -373,49 +366,6 @@ def promotion(source: Index, target: Index, project: str, version: str, force: b
     return [Step("promote", kind, name, (), before, after, send=send)]
 
 
-def carry_out(steps: Sequence[Step], client: Client, jobs: int, log: t.Callable[[str], None]) -> None:
-    """Send the files, several at a time, and then the rest. Raises StoppedError at the first that fails.
-
-    What is being sent then is sent to its end, and nothing else begins. ``log`` is told of each that is done.
-    """
-    done: dict[int, Step] = {}
-    failed: tuple[ApiError, Step] | None = None
-    stopped = Event()
-
-    def is_sent(step: Step) -> bool:
-        if stopped.is_set():
-            return False
-        try:
-            step.send(client)
-        except ApiError:
-            stopped.set()
-            raise
-        except OSError as reason:
-            # The file is not what it was when it was checked.
-            stopped.set()
-            raise ApiError(_unreadable(reason)) from reason
-        return True
-
-    files = [step for step in steps if step.kind == "file"]
-    for group in (files, *([step] for step in steps if step.kind != "file")):
-        with ThreadPoolExecutor(jobs) as pool:
-            futures = {pool.submit(is_sent, step): step for step in group}
-            for future in as_completed(futures):
-                step = futures[future]
-                try:
-                    sent = future.result()
-                except ApiError as reason:
-                    failed = failed or (reason, step)
-                    continue
-                if sent:
-                    done[id(step)] = step
-                    log(f"{len(done)} of {len(steps)}: {step}")
-        if failed is not None:
-            cause, first = failed
-            pending = [step for step in steps if id(step) not in done and step is not first]
-            raise StoppedError(cause, [step for step in steps if id(step) in done], [first, *pending])
-
-
 def version_in(versions: Iterable[str], wanted: str) -> str | None:
     """Return the version as the index writes it, None where it is not there."""
     found = list(versions)
@@ -430,10 +380,6 @@ def _files_of(releases: Iterable[Release]) -> dict[str, Stored]:
 
 def _is_same(there: Stored | None, sha256: str) -> bool:
     return there is not None and there.is_same(sha256)
-
-
-def _unreadable(reason: OSError) -> str:
-    return f"{reason.filename} cannot be read on this host ({reason.strerror})."
 
 
 def _shown(release: Release | None) -> Config | None:

@@ -189,14 +189,13 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._distribution imp
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._module import DevpiModule
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._release import (
     Index,
-    Step,
     Uploads,
-    carry_out,
     promotion,
     read_index,
     removal,
 )
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import RefusedError
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._steps import Step, carry_out
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import index_name_problems
 
 OPTIONS: Config = {

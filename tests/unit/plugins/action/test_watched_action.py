@@ -1,21 +1,22 @@
 # Copyright: (c) 2026, The wheelhouse founders
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The action plugin devpi_release: what it shows, and that the result is that of the module."""
+"""The action plugins devpi_release and devpi_prefetch: what they show, and that the result is that of the module."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.wheelhouse.devpi.plugins.action import devpi_release
+from ansible_collections.wheelhouse.devpi.plugins.action import devpi_prefetch, devpi_release
+from ansible_collections.wheelhouse.devpi.plugins.plugin_utils import _watched_action
 
 RESULT = {"changed": True, "msg": "2 files uploaded.", "diff": [], "invocation": {}}
 STARTED = {"started": 1, "finished": 0, "ansible_job_id": "j1.2", "results_file": "/async/j1.2", "changed": True}
 
 
-class Action(devpi_release.ActionModule):
+class Action(_watched_action.WatchedAction):
     """The action on a managed host that plays back what is given: results of a job, and lines of progress."""
 
     def __init__(self, **task: Any) -> None:
@@ -51,7 +52,7 @@ class Action(devpi_release.ActionModule):
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devpi_release, "PAUSES", (0,))
+    monkeypatch.setattr(_watched_action, "PAUSES", (0,))
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_args: {})
 
 
@@ -60,7 +61,7 @@ def _shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is shown, with -v."""
     shown: list[str] = []
     verbose = SimpleNamespace(verbosity=1, v=lambda text, host: shown.append(f"<{host}> {text}"))
-    monkeypatch.setattr(devpi_release, "display", verbose)
+    monkeypatch.setattr(_watched_action, "display", verbose)
     return shown
 
 
@@ -70,7 +71,7 @@ def test_each_new_line_is_shown_once_until_the_module_ends(shown: list[str]) -> 
     action.states, action.lines = [STARTED, STARTED, finished], ["1 of 2", "1 of 2", "2 of 2"]
     assert action.run(task_vars={"inventory_hostname": "devpi"}) == RESULT
     assert shown == ["<devpi> 1 of 2", "<devpi> 2 of 2"]
-    progress = action.environment[1][devpi_release.PROGRESS_FILE]
+    progress = action.environment[1][_watched_action.PROGRESS_FILE]
     assert progress.startswith("~/.ansible_async/progress-")
     assert action.environment[0] == {"LANG": "C"}
     job = {"jid": "j1.2", "_async_dir": "~/.ansible_async"}
@@ -108,7 +109,7 @@ def test_nothing_is_shown_of_a_task_without_log_or_in_check_mode(shown: list[str
 
 
 def test_without_v_the_module_runs_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devpi_release, "display", SimpleNamespace(verbosity=0))
+    monkeypatch.setattr(_watched_action, "display", SimpleNamespace(verbosity=0))
     action = Action()
     assert action.run() == RESULT
     assert action.ran == [("the module", False), ("remove", "/tmp/of-the-task")]
@@ -119,3 +120,8 @@ def test_task_with_async_stays_in_the_background(shown: list[str]) -> None:
     assert action.run() == STARTED
     assert action.ran == [("the module", True)]
     assert shown == []
+
+
+@pytest.mark.parametrize("plugin", [devpi_prefetch, devpi_release])
+def test_modules_that_tell_how_far_they_are_have_the_action(plugin: ModuleType) -> None:
+    assert issubclass(plugin.ActionModule, _watched_action.WatchedAction)

@@ -1,0 +1,255 @@
+# Copyright: (c) 2026, The wheelhouse founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files that a lock names on an index: which of them its mirrors have yet to fetch, and how they do."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+import typing as t
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, path_of
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._distribution import (
+    SUFFIXES,
+    normalised_version,
+    version_in_file_name,
+)
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._lock import Lock, Package
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._platforms import (
+    Hosts,
+    MarkerError,
+    hosts_of_file,
+    hosts_of_markers,
+)
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._progress import tell_progress
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import RefusedError
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._steps import Step
+
+_FILE = re.compile(r"/(?P<index>[^/]+/[^/]+)(?P<rest>/\+[ef]/.+)$")
+"""The end of a file's URL on devpi: the index that holds it, and its place there (routes of devpi's views)."""
+
+_LOUD = 100_000_000
+"""After so many bytes of one file, and again after as many more, a line tells how far it is."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A file that an index offers. ``holder`` is the index that has it, perhaps a base; ``path`` where it is.
+
+    ``sha256`` is in hex, None where the page of its upstream does not tell it.
+    """
+
+    name: str
+    holder: str
+    path: str
+    sha256: str | None
+
+
+Found = tuple[Link, frozenset[str]]
+"""A file with the SHA-256 that it may have; with none, it may have any."""
+
+
+@dataclass
+class Prefetch:
+    """What is to be fetched. ``hosts`` are those that files are wanted for, None for all there are."""
+
+    client: Client
+    index: str
+    lock: Lock
+    hosts: Hosts | None
+    jobs: int
+    already_there: int = 0
+    other_platforms: int = 0
+    _problems: list[str] = field(default_factory=list)
+
+    def steps(self) -> list[Step]:
+        """Return the files to fetch. Fetches none. Raises ApiError, and RefusedError with all reasons."""
+        projects = sorted({package.project for package in self.lock.packages})
+        with ThreadPoolExecutor(self.jobs) as pool:
+            pages = dict(zip(projects, self._each(pool, "projects", self._page, projects)))
+            wanted: dict[str, tuple[Link, frozenset[str]]] = {}
+            for package in self.lock.packages:
+                for link, allowed in self._links(package, pages[package.project]):
+                    wanted.setdefault(link.path, (link, allowed))
+            if self._problems:
+                raise RefusedError(self._problems)
+            stored = self._each(pool, "files", self.client.is_stored, list(wanted))
+        missing = [found for found, is_there in zip(wanted.values(), stored) if not is_there]
+        self.already_there = len(wanted) - len(missing)
+        self._refuse_what_clients_fetch({link.holder for link, _allowed in missing})
+        return [_step(link, allowed) for link, allowed in missing]
+
+    def _each(
+        self, pool: ThreadPoolExecutor, what: str, look: t.Callable[[str], t.Any], names: Sequence[str]
+    ) -> list[t.Any]:
+        found = []
+        for number, answer in enumerate(pool.map(look, names), 1):
+            found.append(answer)
+            tell_progress(f"{number} of {len(names)} {what} looked up")
+        return found
+
+    def _page(self, project: str) -> dict[str, Link] | None:
+        """Return what the index offers of a project, by the names of the files; None where it has no such project."""
+        files = self.client.page_if_exists(self.index, project)
+        if files is None:
+            return None
+        page = f"{self.client.url}{path_of(self.index)}/+simple/{project}/"
+        links: dict[str, Link] = {}
+        for file in files:
+            # Another host may stand there, where devpi-server was told its outside URL.
+            place = _FILE.search(urlsplit(urljoin(page, file["url"])).path)
+            if place is not None:
+                holder, sha256 = unquote(place["index"]), file.get("hashes", {}).get("sha256")
+                path = path_of(holder) + quote(unquote(place["rest"]), safe="/+")
+                links.setdefault(file["filename"], Link(file["filename"], holder, path, sha256))
+        return links
+
+    def _links(self, package: Package, page: Mapping[str, Link] | None) -> t.Iterator[Found]:
+        """Yield the files of a package for the hosts that count."""
+        if page is None:
+            self._problems.append(
+                f"{package.place}: {self.index} has no project {package.project}; name an index that has it, itself or "
+                "by its bases."
+            )
+        elif package.files:
+            for name, sha256 in package.files.items():
+                if not self._counts(package, name):
+                    continue
+                link = page.get(name)
+                if link is None:
+                    self._problems.append(
+                        f"{package.place}: {self.index} has no file {name}; name an index that has it, or make the "
+                        "lock anew from this one."
+                    )
+                elif sha256 and link.sha256 and sha256 != link.sha256:
+                    self._problems.append(
+                        f"{package.place}: {link.holder} has another {name} than the lock (SHA-256 "
+                        f"{link.sha256[:16]}…, not {sha256[:16]}…); find out which of them is right, and then make the "
+                        "lock anew or name another index."
+                    )
+                else:
+                    yield link, _known(sha256 or link.sha256)
+        else:
+            yield from self._links_of_version(package, page)
+
+    def _links_of_version(self, package: Package, page: Mapping[str, Link]) -> t.Iterator[Found]:
+        found = [link for name, link in page.items() if _is_of(name, package)]
+        if not found:
+            self._problems.append(
+                f"{package.place}: {self.index} has no file of {package.project} {package.version}; correct the "
+                "version, or name an index that has it."
+            )
+        elif package.hashes:
+            missing = package.hashes - {str(link.sha256) for link in found}
+            # Where a page tells no hashes, there is no choice but to take all.
+            if all(link.sha256 for link in found):
+                self._problems += [
+                    f"{package.place}: {self.index} has no file of {package.project} {package.version} with the "
+                    f"SHA-256 {digest}; name an index that has it, or make the lock anew from this one."
+                    for digest in sorted(missing)
+                ]
+            found = [link for link in found if link.sha256 is None or link.sha256 in package.hashes]
+        for link in found:
+            if self._counts(package, link.name):
+                yield link, _known(link.sha256) or package.hashes
+
+    def _counts(self, package: Package, name: str) -> bool:
+        """Tell whether a file is for one of the hosts that count."""
+        if self.hosts is None:
+            return True
+        try:
+            if self.hosts & hosts_of_markers(package.markers) & hosts_of_file(name):
+                return True
+        except MarkerError as reason:
+            self._problems.append(f"{package.place}: its marker is wrong ({reason}); correct it.")
+        self.other_platforms += 1
+        return False
+
+    def _refuse_what_clients_fetch(self, holders: set[str]) -> None:
+        reasons = []
+        for holder in sorted(holders):
+            config = self.client.get(f"{path_of(holder)}?no_projects=")
+            setting = next((word for word in _EXTERNAL if config.get(word)), None)
+            if setting is not None:
+                reasons.append(
+                    f"{holder} keeps no files: clients fetch them from its mirror themselves. Write {setting}: false "
+                    "with devpi_index, or name another index."
+                )
+        if reasons:
+            raise RefusedError(reasons)
+
+
+_EXTERNAL = ("mirror_use_external_urls", "remote_use_external_urls")
+
+
+def _known(sha256: str | None) -> frozenset[str]:
+    return frozenset() if sha256 is None else frozenset({sha256})
+
+
+def _step(link: Link, allowed: frozenset[str]) -> Step:
+    def send(client: Client) -> None:
+        fetch(client, link, allowed)
+
+    (sha256,) = allowed if len(allowed) == 1 else ("(not known before it is fetched)",)
+    return Step("fetch", "file", f"{link.holder}/{link.name}", (), None, {"sha256": sha256}, send=send)
+
+
+def _is_of(file_name: str, package: Package) -> bool:
+    """Tell whether a file has the version of a package, with any local label where the package has none (``+cpu``)."""
+    if not file_name.endswith(SUFFIXES):
+        return False
+    there = normalised_version(version_in_file_name(file_name, package.project))
+    wanted = normalised_version(package.version)
+    return there == wanted or ("+" not in wanted and there.partition("+")[0] == wanted)
+
+
+class _Passing:
+    """Takes in a file and keeps nothing of it but its SHA-256."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._size = 0
+        self._told = 0
+        self._sha256 = hashlib.sha256()
+
+    def write(self, data: bytes) -> None:
+        """Take a part."""
+        self._sha256.update(data)
+        self._size += len(data)
+        if self._size - self._told >= _LOUD:
+            self._told = self._size
+            tell_progress(f"{self._size // 1_000_000} MB of {self._name}")
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of what was taken so far, in hex."""
+        return self._sha256.hexdigest()
+
+
+def fetch(client: Client, link: Link, allowed: frozenset[str]) -> None:
+    """Let a mirror fetch a file, and wait until it has kept it. ``allowed`` is as in Found. Raises ApiError."""
+    passing = _Passing(link.name)
+    client.fetch_from_upstream(link.path, passing)
+    # devpi sends a file on while it comes in. Where its hash is wrong, all has been sent when devpi finds out.
+    if allowed and passing.sha256 not in allowed:
+        raise ApiError(
+            f"the upstream of {link.holder} sent another file (SHA-256 {passing.sha256[:16]}…, not "
+            f"{' or '.join(f'{digest[:16]}…' for digest in sorted(allowed))}). Look at what it has, or let devpi_index "
+            "take another mirror."
+        )
+    end = time.monotonic() + client.timeout
+    pause = 0.01
+    while not client.is_stored(link.path):
+        if time.monotonic() > end:
+            raise ApiError(
+                f"devpi-server sent the file but has not kept it within {client.timeout} s; see its journal, and "
+                "whether its disk is full (df --human-readable on that host)."
+            )
+        time.sleep(pause)
+        pause = min(2 * pause, 1)
