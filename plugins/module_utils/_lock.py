@@ -30,7 +30,8 @@ _PIN = re.compile(r"\(?\s*={2,3}\s*(?P<version>[A-Za-z0-9_.!+-]+)\s*\)?")
 _FOLLOWED = re.compile(r"(?P<option>-r|--requirement|-c|--constraint)(?:=|\s+|(?<=-[rc]))(?P<path>\S.*)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FROM_ELSEWHERE = ("vcs", "archive", "git", "url", "path")
-_THE_PROJECT_ITSELF = ("directory", "editable", "virtual")
+_LOCAL_PROJECTS = ("directory", "editable", "virtual")
+"""Kinds of packages in pylock.toml and uv.lock. A local project, which most locks have, is nothing to tell of."""
 
 
 class LockError(Exception):
@@ -220,44 +221,50 @@ def _toml_lock(path: Path, text: str) -> Lock:
 def _pylock(path: Path, data: Mapping[str, t.Any]) -> Lock:
     if not str(data["lock-version"]).startswith("1."):
         raise LockError([f"{path}: its lock-version is {data['lock-version']}, and only 1 is known; write 1.0."])
-    packages, skipped = [], []
+    packages = []
+    skipped: list[str] = []
     for entry in data.get("packages", []):
-        name, place = entry["name"], f"{path}, {entry['name']}"
-        where = next((source for source in _FROM_ELSEWHERE if source in entry), None)
-        if where is not None:
-            skipped.append(
-                f"{place}: {where} {_without_login(str(entry[where].get('url') or entry[where].get('path')))}"
-            )
-            continue
-        listed = [*entry.get("wheels", []), *([entry["sdist"]] if "sdist" in entry else [])]
-        files = {_file_name(file): _checked(file.get("hashes", {}).get("sha256")) for file in listed}
-        marker = entry.get("marker")
-        packages.append(
-            Package(
-                normalised_name(name), place, str(entry.get("version", "")), files, markers=(marker,) if marker else ()
-            )
-        )
+        place = f"{path}, {entry['name']}"
+        if _is_from_an_index(entry, place, skipped):
+            markers = (entry["marker"],) if "marker" in entry else ()
+            files = {_file_name(file): _checked(file.get("hashes", {}).get("sha256")) for file in _listed(entry)}
+            packages.append(_package(entry, place, files, markers))
     return Lock(tuple(packages), tuple(data.get("environments", [])), tuple(skipped))
 
 
 def _uv_lock(path: Path, data: Mapping[str, t.Any]) -> Lock:
     if data["version"] != 1:
         raise LockError([f"{path}: its version is {data['version']}, and only 1 is known; export it to pylock.toml."])
-    packages, skipped = [], []
+    packages = []
+    skipped: list[str] = []
     for entry in data["package"]:
-        name, source = entry["name"], entry["source"]
-        place = f"{path}, {name} {entry.get('version', '')}".rstrip()
-        if any(kind in source for kind in _THE_PROJECT_ITSELF):
-            continue
-        where = next((kind for kind in _FROM_ELSEWHERE if kind in source), None)
-        if where is not None:
-            skipped.append(f"{place}: {where} {_without_login(str(source[where]))}")
-            continue
-        listed = [*entry.get("wheels", []), *([entry["sdist"]] if "sdist" in entry else [])]
-        files = {_file_name(file): _checked(str(file.get("hash", "")).partition("sha256:")[2]) for file in listed}
-        markers = tuple(entry.get("resolution-markers", []))
-        packages.append(Package(normalised_name(name), place, str(entry.get("version", "")), files, markers=markers))
+        place = f"{path}, {entry['name']} {entry.get('version', '')}".rstrip()
+        if _is_from_an_index(entry["source"], place, skipped):
+            markers = tuple(entry.get("resolution-markers", []))
+            files = {_file_name(file): _checked(file.get("hash", "").partition(":")[2]) for file in _listed(entry)}
+            packages.append(_package(entry, place, files, markers))
     return Lock(tuple(packages), tuple(data.get("supported-markers", [])), tuple(skipped))
+
+
+def _is_from_an_index(source: Mapping[str, t.Any], place: str, skipped: list[str]) -> bool:
+    """Tell whether an index may have a package. What comes from elsewhere is added to ``skipped``."""
+    for kind in _FROM_ELSEWHERE:
+        if kind in source:
+            what = source[kind]
+            where = what if isinstance(what, str) else what.get("url") or what.get("path")
+            skipped.append(f"{place}: {kind} {_without_login(where)}")
+            return False
+    return not any(kind in source for kind in _LOCAL_PROJECTS)
+
+
+def _listed(entry: Mapping[str, t.Any]) -> list[t.Any]:
+    return [*entry.get("wheels", []), *([entry["sdist"]] if "sdist" in entry else [])]
+
+
+def _package(
+    entry: Mapping[str, t.Any], place: str, files: Mapping[str, str | None], markers: tuple[str, ...]
+) -> Package:
+    return Package(normalised_name(entry["name"]), place, entry.get("version", ""), files, markers=markers)
 
 
 def _file_name(file: Mapping[str, t.Any]) -> str:

@@ -93,6 +93,10 @@ class FakeDevpi:
             self._write_user(method, name, body)
         return 200, {"result": {}}
 
+    def answers_itself(self, _handler: Handler) -> bool:
+        """Give the whole answer to a request that is not answered with JSON. Returns whether it was such a one."""
+        return False
+
     def _simple(self, name: str, index: str, project: str, refresh: str) -> tuple[int, dict[str, Any]]:
         if not refresh or project in self.not_upstream:
             return 404, {}
@@ -172,6 +176,8 @@ class Handler(BaseHTTPRequestHandler):
         trick = self.fake.mischief.pop(0) if self.fake.mischief else None
         if trick:
             trick(self)
+            return
+        if self.fake.answers_itself(self):
             return
         name, _colon, secret = base64.b64decode(self.headers.get("X-Devpi-Auth", "")).decode().partition(":")
         user = self.fake.who_asks(name, secret)

@@ -75,7 +75,8 @@ class FakeReleases(FakeDevpi):
             listed = {} if query == "no_projects=" else {"projects": sorted(projects)}
             return 200, {"result": {**config, **listed}}
         if rest[0] == "+f":
-            found = [c for p in projects.values() for v in p.values() for c in v.values() if _digest(c)[:3] == rest[1]]
+            place = "".join(rest[1:3])
+            found = [c for p in projects.values() for v in p.values() for c in v.values() if _digest(c)[:16] == place]
             return 200, found[0]
         assert query == "ignore_bases="
         if rest[0] not in projects:
