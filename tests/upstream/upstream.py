@@ -38,8 +38,9 @@ class Behaviour:
     what they tell of a file, and ``files_at`` is the URL of another upstream that has the files.
     ``serial`` is sent with each page, and changes by ``serial_step`` each time. ``unknown_status`` is the answer for a
     project that is not there. ``content_type`` overrides the right one, ``etag`` is sent with each page.
-    ``refused_agent`` is a part of the User-Agents that get a 403. ``delay`` is in seconds; ``down`` resets each
-    connection.
+    ``refused_agent`` is a part of the User-Agents that get a 403. ``lies`` maps names of files to the content that is
+    sent instead of theirs, ``cut_off`` names the files that end in the middle. ``delay`` is in seconds; ``down`` resets
+    each connection.
     """
 
     projects: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -54,6 +55,8 @@ class Behaviour:
     content_type: str = ""
     etag: str = ""
     refused_agent: str = ""
+    lies: dict[str, str] = field(default_factory=dict)
+    cut_off: list[str] = field(default_factory=list)
     delay: float = 0
     down: bool = False
 
@@ -151,9 +154,11 @@ class Handler(BaseHTTPRequestHandler):
             self._send_page()
 
     def _send_file(self, name: str) -> None:
-        for files in self.upstream.behaviour.projects.values():
+        behaviour = self.upstream.behaviour
+        for files in behaviour.projects.values():
             if name in files:
-                self._reply(200, files[name], "application/octet-stream")
+                content = behaviour.lies.get(name, files[name])
+                self._reply(200, content, "application/octet-stream", cut_off=name in behaviour.cut_off)
                 return
         self._reply(404, "no such file", "text/plain")
 
@@ -174,7 +179,9 @@ class Handler(BaseHTTPRequestHandler):
             headers["ETag"] = behaviour.etag
         self._reply(200, page, behaviour.content_type or (JSON_TYPE if as_json else HTML_TYPE), headers)
 
-    def _reply(self, status: int, text: str, kind: str, headers: dict[str, str] | None = None) -> None:
+    def _reply(
+        self, status: int, text: str, kind: str, headers: dict[str, str] | None = None, cut_off: bool = False
+    ) -> None:
         body = text.encode()
         self.send_response(status)
         self.send_header("Content-Type", kind)
@@ -184,7 +191,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         try:
-            self.wfile.write(body)
+            self.wfile.write(body[: len(body) // 2] if cut_off else body)
         except ConnectionError:
             # The other side did not wait for a slow answer.
             self.close_connection = True
