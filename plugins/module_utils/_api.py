@@ -180,16 +180,25 @@ class Client:
 
     def fetch(self, path: str, into: Sink) -> None:
         """Write a file of the server into another one. Raises ApiError."""
-        answer = self._exchange("GET", path, into=into)
-        if answer.status != 200:
-            self._checked(self._parse(answer), "GET", path)
-            raise ApiError(f"GET {self.url}{path} answered {answer.status} where a file was due.")
+        self._is_file(self._exchange("GET", path, into=into), path)
 
     def fetch_from_upstream(self, path: str, into: Sink) -> None:
         """Let a mirror fetch a file and keep it. Raises ApiError, and CheckModeLockError: here, a GET is a write."""
         if self._check_mode:
             raise CheckModeLockError(f"GET {path} in check mode")
-        self.fetch(path, into)
+        answer = self._exchange("GET", path, into=into)
+        if answer.status == 500:
+            # That is how a small file ends of which the answer had not begun.
+            raise ApiError(
+                f"devpi-server at {self.url} failed inside (500), as it does where an upstream breaks off or its disk "
+                "is full: see its journal."
+            )
+        self._is_file(answer, path)
+
+    def _is_file(self, answer: Response, path: str) -> None:
+        if answer.status != 200:
+            self._checked(self._parse(answer), "GET", path)
+            raise ApiError(f"GET {self.url}{path} answered {answer.status} where a file was due.")
 
     def page_if_exists(self, index: str, project: str) -> list[dict[str, t.Any]] | None:
         """Return the files that an index (``user/index``) offers of a project, None where it has no such project.

@@ -139,7 +139,8 @@ class Prefetch:
             yield from self._links_of_version(package, page)
 
     def _links_of_version(self, package: Package, page: Mapping[str, Link]) -> t.Iterator[Found]:
-        found = [link for name, link in page.items() if _is_of(name, package)]
+        # In an order of their own, because versions of devpi differ in theirs.
+        found = [page[name] for name in sorted(page) if _is_of(name, package)]
         if not found:
             self._problems.append(
                 f"{package.place}: {self.index} has no file of {package.project} {package.version}; correct the "
