@@ -109,7 +109,7 @@ def test_hashes_choose_files(devpi: FakeMirror, run: Run, lock: Path) -> None:
 
 
 def test_versions_in_any_spelling_and_with_local_labels(devpi: FakeMirror, run: Run, lock: Path) -> None:
-    names = ["t-1.0+cpu-py3-none-any.whl", "t-1-py3-none-any.whl", "t-1.0.1-py3-none-any.whl", "t-1.0.exe"]
+    names = ["t-1-py3-none-any.whl", "t-1.0+cpu-py3-none-any.whl", "t-1.0.1-py3-none-any.whl", "t-1.0.exe"]
     devpi.upstream["t"] = {name: name.encode() for name in names}
     result = run(devpi_prefetch, **options(lock, "t==1.0.0", jobs=1))
     assert result["changes"] == [f"fetch file root/pypi/{name}" for name in names[:2]]
