@@ -118,10 +118,13 @@ class Prefetch:
                 "by its bases."
             )
         elif package.files:
+            by_hash = {link.sha256: link for link in page.values() if link.sha256}
+            by_name = {_spelt_alike(name): link for name, link in page.items()}
             for name, sha256 in package.files.items():
                 if not self._counts(package, name):
                     continue
-                link = page.get(name)
+                # In a pylock.toml of uv, a file has another spelling than on the index: markupsafe, not MarkupSafe.
+                link = by_hash.get(sha256 or "") or by_name.get(_spelt_alike(name))
                 if link is None:
                     self._problems.append(
                         f"{package.place}: {self.index} has no file {name}; name an index that has it, or make the "
@@ -187,6 +190,10 @@ class Prefetch:
 
 
 _EXTERNAL = ("mirror_use_external_urls", "remote_use_external_urls")
+
+
+def _spelt_alike(file_name: str) -> str:
+    return re.sub(r"[-_.]+", "-", file_name).lower()
 
 
 def _known(sha256: str | None) -> frozenset[str]:

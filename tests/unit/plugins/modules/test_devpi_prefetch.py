@@ -152,6 +152,15 @@ def test_markers_of_requirements_count_where_environments_are_named(devpi: FakeM
     assert (devpi.fetched, result["other_platforms"]) == ([C], 2)
 
 
+@pytest.mark.parametrize("digest", ["", sha256(b"wheel of m")])
+def test_file_that_the_lock_spells_otherwise(devpi: FakeMirror, run: Run, tmp_path: Path, digest: str) -> None:
+    devpi.upstream["m-s"] = {"M.s-1.0-py3-none-any.whl": b"wheel of m"}
+    text = "lock-version = '1.0'\n[[packages]]\nname = 'm-s'\n"
+    text += f"wheels = [{{name = 'm_s-1.0-py3-none-any.whl', hashes = {{sha256 = '{digest}'}}}}]\n"
+    run(devpi_prefetch, **options(tmp_path / "pylock.toml", text))
+    assert devpi.fetched == ["M.s-1.0-py3-none-any.whl"]
+
+
 def test_what_no_index_can_have_is_named(devpi: FakeMirror, run: Run, lock: Path) -> None:
     result = run(devpi_prefetch, **options(lock, "a==1.0\n-e ../mine\nx @ git+https://u:pw@git.example.org/x"))
     assert result["msg"] == "root/pypi: 1 file fetched, 0 already there, 2 skipped."
