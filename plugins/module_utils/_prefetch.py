@@ -143,22 +143,23 @@ class Prefetch:
 
     def _links_of_version(self, package: Package, page: Mapping[str, Link]) -> t.Iterator[Found]:
         # In an order of their own, because versions of devpi differ in theirs.
-        found = [page[name] for name in sorted(page) if _is_of(name, package)]
-        if not found:
+        links = [page[name] for name in sorted(page)]
+        found = [link for link in links if _is_of(link.name, package)]
+        if package.hashes:
+            # Where a page tells no hashes, there is no choice but to take all files of the version.
+            unknown = [link for link in found if link.sha256 is None]
+            found = [link for link in links if link.sha256 in package.hashes] + unknown
+            missing = () if unknown else package.hashes - {str(link.sha256) for link in found}
+            self._problems += [
+                f"{package.place}: {self.index} has no file of {package.project} {package.version} with the SHA-256 "
+                f"{digest}; name an index that has it, or make the lock anew from this one."
+                for digest in sorted(missing)
+            ]
+        elif not found:
             self._problems.append(
                 f"{package.place}: {self.index} has no file of {package.project} {package.version}; correct the "
                 "version, or name an index that has it."
             )
-        elif package.hashes:
-            missing = package.hashes - {str(link.sha256) for link in found}
-            # Where a page tells no hashes, there is no choice but to take all.
-            if all(link.sha256 for link in found):
-                self._problems += [
-                    f"{package.place}: {self.index} has no file of {package.project} {package.version} with the "
-                    f"SHA-256 {digest}; name an index that has it, or make the lock anew from this one."
-                    for digest in sorted(missing)
-                ]
-            found = [link for link in found if link.sha256 is None or link.sha256 in package.hashes]
         for link in found:
             if self._counts(package, link.name):
                 yield link, _known(link.sha256) or package.hashes

@@ -104,8 +104,10 @@ def test_several_at_a_time(devpi: FakeMirror, run: Run, lock: Path) -> None:
 
 
 def test_hashes_choose_files(devpi: FakeMirror, run: Run, lock: Path) -> None:
-    run(devpi_prefetch, **options(lock, f"B == 2.0 --hash=sha256:{sha256(b'source of b')}"))
-    assert devpi.fetched == [C]
+    devpi.upstream["b"]["b-2.0.win32.exe"] = b"installer of b"
+    hashes = " ".join(f"--hash=sha256:{sha256(content)}" for content in (b"source of b", b"installer of b"))
+    run(devpi_prefetch, **options(lock, f"B == 2.0 {hashes}", jobs=1))
+    assert devpi.fetched == ["b-2.0.tar.gz", "b-2.0.win32.exe"]
 
 
 def test_versions_in_any_spelling_and_with_local_labels(devpi: FakeMirror, run: Run, lock: Path) -> None:
