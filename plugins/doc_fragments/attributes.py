@@ -46,3 +46,15 @@ attributes:
     details:
       - The module only reads.
 """
+
+    WATCHED = r"""
+attributes:
+  action:
+    description: Has an action plugin of the same name, which runs on the controller.
+    support: full
+    details:
+      - It shows how far the module is. Everything else is done by the module.
+  async:
+    description: Can run in the background with C(async).
+    support: full
+"""

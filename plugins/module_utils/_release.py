@@ -29,7 +29,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._distribution imp
     sha256_of,
 )
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._progress import tell_progress
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import RefusedError
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import RefusedError, existing_index
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._steps import Step, unreadable
 
 _HREF = re.compile(r"/\+f/([0-9a-f]{3})/([0-9a-f]{13})/([^/#?]+)$")
@@ -110,12 +110,7 @@ class Index:
 
 def read_index(client: Client, name: str, option: str) -> Index:
     """Ask for an index. Raises ApiError, and RefusedError where it does not exist or is a mirror."""
-    # First without projects, of which a mirror can have half a million.
-    config = client.get_if_exists(f"{path_of(name)}?no_projects=")
-    if config is None:
-        raise RefusedError(
-            [f"{option}: there is no index {name!r} at {client.url}; create it with devpi_index, or correct the name."]
-        )
+    config = existing_index(client, name, option)
     if config["type"] in MIRROR_TYPES:
         raise RefusedError(
             [f"{option}: {name!r} is a {config['type']}, which has no releases of its own; name an index for uploads."]

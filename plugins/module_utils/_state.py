@@ -74,6 +74,17 @@ class StoppedError(Exception):
         )
 
 
+def existing_index(client: Client, name: str, option: str) -> Config:
+    """Ask for an index (``user/index``). Raises ApiError, and RefusedError where it does not exist."""
+    # Without projects, of which a mirror can have half a million.
+    config = client.get_if_exists(f"{path_of(name)}?no_projects=")
+    if config is None:
+        raise RefusedError(
+            [f"{option}: there is no index {name!r} at {client.url}; create it with devpi_index, or correct the name."]
+        )
+    return config
+
+
 @dataclass(frozen=True)
 class WantedUser:
     """A user that shall exist. ``config`` holds the named settings, ``place`` the name of the variable it is from."""

@@ -22,15 +22,8 @@ author:
 extends_documentation_fragment:
   - wheelhouse.devpi.connection
   - wheelhouse.devpi.attributes
+  - wheelhouse.devpi.attributes.watched
 attributes:
-  action:
-    description: Has an action plugin of the same name, which runs on the controller.
-    support: full
-    details:
-      - It shows how far the module is. Everything else is done by the module.
-  async:
-    description: Can run in the background with C(async).
-    support: full
   check_mode:
     details:
       - The client of the collection refuses to fetch a file. As for every client, devpi-server asks its upstream for
@@ -44,8 +37,8 @@ options:
     required: true
   path:
     description:
-      - The lock, on the managed host. A name that ends in C(.toml) or C(.lock) stands for C(pylock.toml) or C(uv.lock),
-        every other one for C(requirements.txt). The first two need Python 3.11 on the managed host.
+      - The lock, on the managed host. Which of the three it is, is told by its content. C(pylock.toml) and C(uv.lock)
+        need Python 3.11 on the managed host.
       - In a C(requirements.txt), every requirement must name one version (C(name==1.0)), itself or by a constraints
         file (C(-c)). With C(--hash), the files with these hashes are fetched, otherwise all wheels and source
         distributions of the version that the index offers. Files that it includes (C(-r)) count; indexes that it names
@@ -147,13 +140,12 @@ serial:
 from collections.abc import Sequence
 from pathlib import Path
 
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import path_of
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import Config
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._lock import Lock, LockError, read_lock
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._module import DevpiModule
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._platforms import Hosts, MarkerError, hosts_of_markers
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._prefetch import Prefetch
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import RefusedError
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import RefusedError, existing_index
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._steps import Step, carry_out
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import index_name_problems
 
@@ -213,13 +205,7 @@ def main() -> None:
     with module.telling_failures():
         lock, hosts = read(module.params)
         module.log_in_if_possible()
-        if module.client.get_if_exists(f"{path_of(index)}?no_projects=") is None:
-            raise RefusedError(
-                [
-                    f"index: there is no index {index!r} at {module.client.url}; create it with devpi_index, or "
-                    "correct the name."
-                ]
-            )
+        existing_index(module.client, index, "index")
         plan = Prefetch(module.client, index, lock, hosts, module.params["jobs"])
         steps = plan.steps()
         if not module.check_mode:

@@ -24,15 +24,7 @@ author:
 extends_documentation_fragment:
   - wheelhouse.devpi.connection
   - wheelhouse.devpi.attributes
-attributes:
-  action:
-    description: Has an action plugin of the same name, which runs on the controller.
-    support: full
-    details:
-      - It shows how far the module is. Everything else is done by the module.
-  async:
-    description: Can run in the background with C(async).
-    support: full
+  - wheelhouse.devpi.attributes.watched
 options:
   index:
     description:
