@@ -115,11 +115,15 @@ class Probe:
             certificate_trusted=True if self._url.startswith("https:") else None,
         )
 
+    def page(self, project: str) -> Page:
+        """Return the page of a project. Raises ProbeError where no answer came."""
+        return self._get(urljoin(self._url, f"{project}/"))
+
     def _first_project_with_files(self, root: Page, names: list[str]) -> tuple[Page, str, list[File]]:
         likely = [name for name in LIKELY_PROJECTS if name in names or not names or not root.whole]
         answers = {}
         for project in (*likely, *names[:3]):
-            page = self._get(urljoin(self._url, f"{project}/"))
+            page = self.page(project)
             answers[project] = page.status
             if page.status != 200:
                 continue
