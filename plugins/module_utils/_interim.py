@@ -14,6 +14,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+import time
 import typing as t
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,13 +25,16 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import JSO
 ANY_PYTHON = ">=0"
 """A condition that each version of Python meets."""
 
+GRACE = 1.0
+"""Seconds for which it still answers at the end: devpi may have begun requests that have its URL."""
+
 
 def differing_page(page: Page) -> bytes | None:
     """Return a page of the same files that devpi takes for another one, as compressed JSON with absolute URLs.
 
     Returns None for a page that would do harm to files in the cache. What devpi knows of them, it writes anew too
-    (``save_links`` in devpi_server/model/remote.py, 7.0.0b4): it finds none without its SHA-256, and serves none without
-    its size, which only JSON from version 1.1 on has.
+    (``save_links`` in devpi_server/model/remote.py, 7.0.0b4): it finds none without its SHA-256, and serves none
+    without its size, which only JSON from version 1.1 on has.
     """
     try:
         told = json.loads(page.text) if (page.status, page.kind) == (200, JSON_TYPE) else {}
@@ -102,5 +106,6 @@ def interim_upstream(pages: t.Mapping[str, bytes], upstream: str) -> t.Iterator[
         try:
             yield server
         finally:
+            time.sleep(GRACE)
             server.shutdown()
             thread.join()

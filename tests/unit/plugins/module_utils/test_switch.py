@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.wheelhouse.devpi.plugins.module_utils import _switch
+from ansible_collections.wheelhouse.devpi.plugins.module_utils import _interim, _switch
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import Dialect
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._switch import settled
 from ansible_collections.wheelhouse.devpi.plugins.modules import devpi_index
@@ -24,8 +24,9 @@ USED = {"used-1.0.tar.gz": "cached", "used-2.0.tar.gz": "not"}
 
 
 @pytest.fixture(name="new")
-def _new() -> Iterator[Upstream]:
+def _new(monkeypatch: pytest.MonkeyPatch) -> Iterator[Upstream]:
     """An upstream with a page that says the same as that of the old one, but for the URLs."""
+    monkeypatch.setattr(_interim, "GRACE", 0)
     with serving(Behaviour({"used": USED, "other": {"other-1.0.tar.gz": "content"}})) as upstream:
         yield upstream
 
@@ -123,9 +124,7 @@ def test_devpi_7_names_projects_whose_page_does_not_do(
     assert [request for request in devpi.written if request[0] != "DELETE"] == [("PATCH", "/root/m")] * 2
 
 
-def test_devpi_7_gets_no_pages_where_it_would_come_without_its_login(
-    devpi: FakeDevpi, run: Run, new: Upstream
-) -> None:
+def test_devpi_7_gets_no_pages_where_it_would_come_without_its_login(devpi: FakeDevpi, run: Run, new: Upstream) -> None:
     mirror_7(devpi, new)
     url = new.simple_url.replace("//", "//u:p@")
     assert len(run(devpi_index, name="root/m", mirror_url=url)["stale_projects"]) == 2
