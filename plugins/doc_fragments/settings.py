@@ -97,8 +97,9 @@ mirror_url:
     - devpi 7 keeps the links of a page that is the same on both mirrors. The module lets it forget those of projects
       without files in the cache. Of the others it fetches the pages itself, and the mirror points at the module for a
       moment, which serves them on loopback with another wording, so that devpi takes them over. That takes a few
-      requests for each such project. Killed at that moment, devpi goes on with the links that it has, and knows no
-      other projects before the next run.
+      requests for each such project. Where the module is killed at that moment, devpi goes on with the links that it
+      has, and before the next run it knows no other projects, and other accounts of its host could answer in place of
+      the mirror.
     - That way needs O(url) on loopback, an upstream without a login, and pages in JSON with sizes and SHA-256. Of other
       pages that are the same on both mirrors, 7.0.0b4 goes on fetching the files that are not in its cache from the old
       one. RV(stale_projects) names these projects. Where it matters, send C(DELETE) to C(/root/pypi/NAME?force), which
