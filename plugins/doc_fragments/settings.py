@@ -100,7 +100,7 @@ mirror_url:
       requests for each such project. Where the module is killed at that moment, devpi goes on with the links that it
       has, and before the next run it knows no other projects, and other accounts of its host could answer in place of
       the mirror.
-    - That way needs O(url) on loopback, an upstream without a login, and pages in JSON with sizes and SHA-256. Of other
+    - That way needs C(url) on loopback, an upstream without a login, and pages in JSON with sizes and SHA-256. Of other
       pages that are the same on both mirrors, 7.0.0b4 goes on fetching the files that are not in its cache from the old
       one. RV(stale_projects) names these projects. Where it matters, send C(DELETE) to C(/root/pypi/NAME?force), which
       deletes the files of the project from the cache too.
