@@ -32,6 +32,9 @@ NO_VERSION = "no-such-version"
 
 NO_PROJECT = "no-such-project"
 
+PATIENCE = 3
+"""After how many requests in succession without an answer an upstream counts as down."""
+
 
 def settled(config: Config, dialect: Dialect) -> Config:
     """Return the configuration of an index as an unfinished switch would have left it; any other as it is."""
@@ -95,18 +98,25 @@ def _forget(client: Client, path: str, cached: t.Sequence[str]) -> list[str]:
 def _differing_pages(client: Client, upstream: str, projects: t.Sequence[str]) -> dict[str, bytes]:
     """Return those pages of the new upstream, by project, that make devpi 7 write the URLs of the files anew.
 
-    None where devpi would not reach what this host has on loopback, or an upstream that wants a login: devpi sends none
-    where it is sent on to another host.
+    There are none where devpi may run on another host, which does not reach the loopback of this one, nor where the
+    upstream wants a login, which devpi does not send to where it was sent on.
     """
     if not is_loopback(urlsplit(client.url).hostname or "") or urlsplit(upstream).username is not None:
         return {}
     probe = Probe(upstream, client.version, client.timeout)
     pages = {}
+    unanswered = 0
     for name in projects:
-        with contextlib.suppress(ProbeError):
+        try:
             page = differing_page(probe.page(name))
-            if page is not None:
-                pages[name] = page
+        except ProbeError:
+            unanswered += 1
+            if unanswered == PATIENCE:
+                break
+            continue
+        unanswered = 0
+        if page is not None:
+            pages[name] = page
     return pages
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.wheelhouse.devpi.plugins.module_utils import _interim, _switch
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import Dialect
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page, Probe, ProbeError
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._switch import settled
 from ansible_collections.wheelhouse.devpi.plugins.modules import devpi_index
 from ansible_collections.wheelhouse.devpi.tests.unit.fake_devpi import FakeDevpi, Handler, Run
@@ -122,6 +123,35 @@ def test_devpi_7_names_projects_whose_page_does_not_do(
     ]
     # Nothing was tried with them.
     assert [request for request in devpi.written if request[0] != "DELETE"] == [("PATCH", "/root/m")] * 2
+
+
+def test_an_upstream_that_is_down_is_not_waited_for(devpi: FakeDevpi, run: Run, new: Upstream) -> None:
+    mirror_7(devpi, new)
+    more = [f"more-{number}" for number in range(5)]
+    devpi.uploads["root/m"] += more
+    devpi.cached_files.update(more)
+    new.behaviour = Behaviour(down=True)
+    assert len(run(devpi_index, name="root/m", mirror_url=new.simple_url)["stale_projects"]) == 2 + len(more)
+    assert len(new.seen) == 3
+
+
+def test_an_upstream_may_miss_an_answer_now_and_then(
+    devpi: FakeDevpi, run: Run, new: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror_7(devpi, new)
+    missed = [f"missed-{number}" for number in range(4)]
+    devpi.uploads["root/m"] = [*missed[:2], "used", *missed[2:], "other"]
+    devpi.cached_files.update(missed)
+    ask = Probe.page
+
+    def page(self: Probe, project: str) -> Page:
+        if project in missed:
+            raise ProbeError("it did not answer")
+        return ask(self, project)
+
+    monkeypatch.setattr(Probe, "page", page)
+    result = run(devpi_index, name="root/m", mirror_url=new.simple_url)
+    assert result["stale_projects"] == [f"root/m/{project}" for project in missed]
 
 
 def test_devpi_7_gets_no_pages_where_it_would_come_without_its_login(devpi: FakeDevpi, run: Run, new: Upstream) -> None:
