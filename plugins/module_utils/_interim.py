@@ -22,9 +22,6 @@ from urllib.parse import urljoin
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import JSON_TYPE, Page
 
-ANY_PYTHON = ">=0"
-"""A condition that each version of Python meets."""
-
 GRACE = 1.0
 """Seconds for which it still answers at the end: devpi may have begun requests that have its URL."""
 
@@ -32,10 +29,14 @@ GRACE = 1.0
 def differing_page(page: Page) -> bytes | None:
     """Return a page of the same files that devpi takes for another one, as compressed JSON with absolute URLs.
 
+    It has a condition that each version of Python meets, another one each time: devpi may still have that of the last
+    switch.
+
     Returns None for a page that would do harm to files in the cache. What devpi knows of them, it writes anew too
     (``save_links`` in devpi_server/model/remote.py, 7.0.0b4): it finds none without its SHA-256, and serves none
     without its size, which only JSON from version 1.1 on has.
     """
+    any_python = f">=0.{time.time_ns()}"
     try:
         told = json.loads(page.text) if (page.status, page.kind) == (200, JSON_TYPE) else {}
         major, minor = (int(part) for part in told["meta"]["api-version"].split("."))
@@ -43,7 +44,7 @@ def differing_page(page: Page) -> bytes | None:
             {
                 **file,
                 "url": urljoin(page.url, file["url"]),
-                "requires-python": ",".join(filter(None, (ANY_PYTHON, file.get("requires-python")))),
+                "requires-python": ",".join(filter(None, (any_python, file.get("requires-python")))),
             }
             for file in told["files"]
         ]

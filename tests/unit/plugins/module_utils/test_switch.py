@@ -111,6 +111,14 @@ def test_devpi_7_forgets_links_or_writes_them_anew(devpi: FakeDevpi, run: Run, n
     assert devpi.files["root/m/used"] == new.files("used")
 
 
+def test_devpi_7_may_be_switched_back_before_it_fetched_a_page(devpi: FakeDevpi, run: Run, new: Upstream) -> None:
+    mirror_7(devpi, new)
+    run(devpi_index, name="root/m", mirror_url=new.simple_url)
+    with serving(new.behaviour) as other:
+        run(devpi_index, name="root/m", mirror_url=other.simple_url)
+        assert urls(devpi, "used") == urls(devpi, "other") == {other.url}
+
+
 @pytest.mark.parametrize("behaviour", [{"projects": {}}, {"json": False}, {"hashes": False}, {"down": True}])
 def test_devpi_7_names_projects_whose_page_does_not_do(
     devpi: FakeDevpi, run: Run, new: Upstream, behaviour: dict[str, Any]
