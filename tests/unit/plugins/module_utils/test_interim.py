@@ -32,7 +32,8 @@ def told(version: str = "1.1", *files: dict[str, Any]) -> str:
 @pytest.mark.parametrize("version", ["1.1", "1.4"])
 def test_it_says_the_same_in_other_words(version: str) -> None:
     files = [{**FILE, "yanked": "broken", "requires-python": ">=3.9"}, {**FILE, "requires-python": None}, FILE]
-    made, later = (differing_page(page(told(version, *files))) for _ in range(2))
+    answer = page(told(version, *files))
+    made, later = differing_page(answer), differing_page(answer)
     assert made is not None
     assert later is not None
     any_python, again = (json.loads(gzip.decompress(text))["files"][-1]["requires-python"] for text in (made, later))
