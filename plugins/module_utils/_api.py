@@ -114,7 +114,7 @@ class Client:
         self.version = ""
         self.serial = -1
         self._check_mode = check_mode
-        self._timeout = timeout
+        self.timeout = timeout
         self._lock = threading.Lock()
         self._prefix = urlsplit(self.url).path
         self._connections = Connections(
@@ -185,7 +185,7 @@ class Client:
     def upload(self, index: str, form: Form) -> None:
         """Send a file to an index (``user/index``), with what the form says about it. Raises ApiError."""
         # devpi-server takes some seconds for each GB, after the last byte has come.
-        self._succeed("POST", f"{path_of(index)}/", form, self._timeout + len(form) / SLOWEST_UPLOAD)
+        self._succeed("POST", f"{path_of(index)}/", form, self.timeout + len(form) / SLOWEST_UPLOAD)
 
     def push(self, index: str, wanted: dict[str, t.Any]) -> None:
         """Let the server copy a release to another index, as ``wanted`` says (pushrelease of devpi's views)."""
@@ -302,7 +302,7 @@ class Client:
             sent = None if body is None else json.dumps(body).encode()
         try:
             response = self._connections.request(
-                method, self._prefix + path, sent, headers, timeout or self._timeout, into
+                method, self._prefix + path, sent, headers, timeout or self.timeout, into
             )
         except (OSError, http.client.HTTPException) as reason:
             raise self._no_answer(reason) from reason
@@ -382,12 +382,12 @@ class Client:
         if timed_out and "handshake" in str(reason):
             # devpi-server itself waits for the end of a line that a TLS client never sends.
             sentence = (
-                f"{self.url} did not answer the TLS handshake within {self._timeout} s, so it hardly speaks TLS: "
+                f"{self.url} did not answer the TLS handshake within {self.timeout} s, so it hardly speaks TLS: "
                 f"write url: {plain_url}."
             )
         elif timed_out:
             sentence = (
-                f"{self.url} did not answer within {self._timeout} s: the server is overloaded or a firewall drops "
+                f"{self.url} did not answer within {self.timeout} s: the server is overloaded or a firewall drops "
                 "packets; raise timeout if it is only slow."
             )
         elif isinstance(reason, ssl.SSLCertVerificationError):
