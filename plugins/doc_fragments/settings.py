@@ -94,10 +94,16 @@ mirror_url:
     - devpi 6 is told to ignore serials, unless O(mirror_ignore_serial_header) is written, and to fetch the pages in its
       cache and the list of names anew. Where the new mirror takes longer for its list than the C(--request-timeout) of
       devpi-server, names that only it has appear after O(mirror_cache_expiry).
-    - devpi 7 has no way to fetch links anew of a project with files in the cache. Of such a page that is the same on
-      both mirrors, 7.0.0b4 goes on fetching the files that are not in its cache from the old one. RV(stale_projects)
-      names these projects. Where it matters, send C(DELETE) to C(/root/pypi/NAME?force), which deletes the files of
-      the project from the cache too.
+    - devpi 7 keeps the links of a page that is the same on both mirrors. The module lets it forget those of projects
+      without files in the cache. Of the others it fetches the pages itself, and the mirror points at the module for a
+      moment, which serves them on loopback with another wording, so that devpi takes them over. That takes a few
+      requests for each such project. Where the module is killed at that moment, devpi goes on with the links that it
+      has, and before the next run it knows no other projects, and other accounts of its host could answer in place of
+      the mirror.
+    - That way needs C(url) on loopback, an upstream without a login, and pages in JSON with sizes and SHA-256. Of other
+      pages that are the same on both mirrors, 7.0.0b4 goes on fetching the files that are not in its cache from the old
+      one. RV(stale_projects) names these projects. Where it matters, send C(DELETE) to C(/root/pypi/NAME?force), which
+      deletes the files of the project from the cache too.
     - Where a page changes that gives no sizes, 7.0.0b4 answers 500 for the files of it that are in its cache, unless
       what stands in front of it serves them straight from disk.
     - A new mirror needs it. devpi-server dies at its next start of a mirror without it.

@@ -19,7 +19,7 @@ def tell_progress(text: str) -> None:
         return
     try:
         with Path(path).expanduser().open("a", encoding="utf-8") as file:
-            print(text, file=file)
+            file.write(f"{text}\n")
     except OSError:
         # What is told is for the eye; the work itself goes on.
         return

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import base64
 import copy
+import gzip
 import json
 import socket
 import struct
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
+
+JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 
 Run = Callable[..., dict[str, Any]]
 """Runs a module and returns what it prints for Ansible."""
@@ -28,7 +32,8 @@ class FakeDevpi:
 
     ``users`` is what GET / returns; ``uploads`` the projects of an index, or those that a mirror has in its cache;
     ``cached_files`` the projects of which a mirror has files too; ``links`` from which upstream a mirror's links to a
-    project are; ``not_upstream`` projects that an upstream does not have; ``rules`` what devpi 7 keeps at a project.
+    project are; ``not_upstream`` projects that an upstream does not have; ``files`` what devpi 7 keeps of the page of a
+    project, as JSON tells it; ``rules`` what it keeps at a project.
     ``seen`` is every request so far, ``bodies`` what they sent, ``connections`` how many there were.
     ``mischief`` holds answers to give instead of the right one: a function for each request, first come first served,
     None for a request that shall be answered as usual.
@@ -44,6 +49,7 @@ class FakeDevpi:
         self.cached_files: set[str] = set()
         self.links: dict[str, str] = {}
         self.not_upstream: set[str] = set()
+        self.files: dict[str, list[dict[str, Any]]] = {}
         self.rules: dict[str, dict[str, Any]] = {}
         self.seen: list[tuple[str, str]] = []
         self.bodies: list[Any] = []
@@ -100,8 +106,26 @@ class FakeDevpi:
     def _simple(self, name: str, index: str, project: str, refresh: str) -> tuple[int, dict[str, Any]]:
         if not refresh or project in self.not_upstream:
             return 404, {}
-        self.links[f"{name}/{index}/{project}"] = self.users[name]["indexes"][index]["mirror_url"].partition("#")[0]
+        if self.version >= "7":
+            self.fetch_page(f"{name}/{index}", project)
+        else:
+            self.links[f"{name}/{index}/{project}"] = self.users[name]["indexes"][index]["mirror_url"].partition("#")[0]
         return 302, {}
+
+    def fetch_page(self, index: str, project: str) -> None:
+        """Do what devpi 7 does, which compares a page with what it has, but for the URLs, and keeps what is equal."""
+        user, name = index.split("/")
+        url = self.users[user]["indexes"][name]["remote_url"].partition("#")[0]
+        request = urllib.request.Request(f"{url}{project}/", headers={"Accept": JSON_TYPE})
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+                compressed = answer.headers["Content-Encoding"] == "gzip"
+                files = json.loads(gzip.decompress(answer.read()) if compressed else answer.read())["files"]
+        except (OSError, ValueError):
+            return
+        had = self.files.get(f"{index}/{project}")
+        if [{**file, "url": ""} for file in files] != [{**file, "url": ""} for file in had or ()]:
+            self.files[f"{index}/{project}"] = files
 
     def _read(self, name: str, index: str, project: str) -> dict[str, Any]:
         if project:

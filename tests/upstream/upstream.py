@@ -88,13 +88,17 @@ class Upstream:
             return None if not self.behaviour.listing else self._list(as_json)
         if project not in projects:
             return None
-        files = [self._file(name, content) for name, content in projects[project].items()]
+        files = self.files(project)
         if as_json:
             return json.dumps({"meta": {"api-version": "1.1"}, "name": project, "files": files})
         return _html(
             (file["url"] + "".join(f"#{kind}={digest}" for kind, digest in file["hashes"].items()), file["filename"])
             for file in files
         )
+
+    def files(self, project: str) -> list[dict[str, Any]]:
+        """Return what the page of a project says of its files, as in JSON."""
+        return [self._file(name, content) for name, content in self.behaviour.projects[project].items()]
 
     def _list(self, as_json: bool) -> str:
         names = list(self.behaviour.projects)

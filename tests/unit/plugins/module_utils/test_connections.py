@@ -180,7 +180,7 @@ def test_server_that_stops_reading(form: Form) -> None:
 
     with listening(hang) as url:
         api = Client(url, check_mode=False, timeout=1)
-        api._timeout = -len(form) / 10_000_000 + 0.5  # The size of the file adds three seconds.
+        api.timeout = -len(form) / 10_000_000 + 0.5  # The size of the file adds three seconds.
         with pytest.raises(ApiError, match="did not answer within"):
             api.upload("team/dev", form)
         free.set()
