@@ -94,8 +94,8 @@ def main() -> int:
     checks.expect("requests for the status", requests_for("/+status", 3), 3)
     checks.expect("requests with a query", requests_for("/team/public/+simple/kept/?no=cache", 2), 2)
     checks.expect("requests for another kind of page", requests_for(PAGE, 2, {"Accept": "text/html"}), 1)
-    # devpi is asked twice each time, and the page is not kept.
-    checks.expect("requests for a page without files", requests_for("/team/public/+simple/empty/", 3), 6)
+    # devpi is asked twice each time, then for the bases of the index; and the page is not kept.
+    checks.expect("requests for a page without files", requests_for("/team/public/+simple/empty/", 3), 9)
     forgetful = json.loads(ask("/team/public/+simple/forgetful/")[2])
     checks.expect("files of a page that had none at first", forgetful["files"], [{"filename": "nobody"}])
 
