@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -20,9 +21,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from front import Connection, ask, file_names, install, upload, upstream, upstream_seen
+from front import DOMAIN, TLS, Connection, ask, file_names, install, upload, upstream, upstream_seen
 
 TIMEOUT = 20
+#: Seconds after which devpi asks the upstream again.
+EXPIRY = 5
 #: Threads that ask for pages, and how often each does so in a second.
 READERS, RATE = 4, 50
 #: Seconds that devpi is stopped.
@@ -39,8 +42,13 @@ PROJECTS = {
     for name, count in CACHED.items()
 }
 #: Asked for once each, so none of them is cached, nor was it in a run before this one.
-RARE = [f"rare{int(time.time())}-{number}" for number in range(20)]
+RUN = int(time.time())
+RARE = [f"rare{RUN}-{number}" for number in range(20)]
 PROJECTS |= {name: {f"{name}-1.0-py3-none-any.whl": "rare"} for name in RARE}
+#: A page that is cached; nobody has its files yet.
+COLD = f"cold{RUN}"
+COLD_SIZE = 20_000_000
+PROJECTS[COLD] = {f"{COLD}-1.{number}+local-py3-none-any.whl": f"{number}" * COLD_SIZE for number in range(4)}
 
 
 class Load:
@@ -187,46 +195,55 @@ def run_role() -> None:
 
 def upstream_down() -> None:
     """Let the upstream reset each connection, for longer than devpi trusts what it knows."""
-    upstream(projects=PROJECTS, down=True)
-    time.sleep(7)
-    uncached_page("the upstream is down")
+    upstream_answers("the upstream is down", projects=PROJECTS, down=True)
 
 
 def upstream_fails() -> None:
     """Let the upstream answer 503."""
-    upstream(projects={}, listing=False, unknown_status=503)
-    time.sleep(7)
-    uncached_page("the upstream fails")
+    upstream_answers("the upstream fails", projects={}, listing=False, unknown_status=503)
 
 
 def upstream_hangs() -> None:
     """Let the upstream say nothing."""
-    upstream(projects=PROJECTS, delay=30)
-    time.sleep(7)
-    uncached_page("the upstream hangs")
+    upstream_answers("the upstream hangs", projects=PROJECTS, delay=30)
+
+
+def upstream_answers(outage: str, **behaviour: object) -> None:
+    """Let the upstream behave so, and ask for what neither nginx nor devpi has."""
+    upstream(**behaviour)
+    time.sleep(EXPIRY + 1)
+    uncached_page(outage, "team/direct")
+    uncached_file(outage)
 
 
 def cold_file() -> None:
-    """Let eight clients ask for a file that nobody has yet."""
-    upstream(projects=PROJECTS | {"cold": {"cold-1.0-py3-none-any.whl": "x" * 20_000_000}})
-    url = json.loads(wait_for_page("/root/up/+simple/cold/"))["files"][0]["url"].replace("../../", "/root/up/")
-    upstream(projects=PROJECTS | {"cold": {"cold-1.0-py3-none-any.whl": "x" * 20_000_000}}, delay=1)
-    sizes = []
+    """Let eight clients ask for a file that nobody has yet, while the upstream needs some time for it."""
+    seconds = 4
+    upstream(projects=PROJECTS, file_seconds=seconds)
+    url = cold_files.pop()
+    got: list[tuple[int, int, bool]] = []
 
     def fetch() -> None:
-        status, _headers, content = ask(url)
-        sizes.append((status, len(content)))
+        connection = http.client.HTTPSConnection(DOMAIN, timeout=60)
+        connection.sock = TLS.wrap_socket(socket.create_connection(("127.0.0.1", 443)), server_hostname=DOMAIN)
+        begin = time.monotonic()
+        connection.request("GET", url)
+        answer = connection.getresponse()
+        first = answer.read(1)
+        # It came while the upstream was still sending.
+        streamed = time.monotonic() - begin < seconds / 2
+        got.append((answer.status, len(first + answer.read()), streamed))
+        connection.close()
 
     clients = [threading.Thread(target=fetch) for _client in range(8)]
     for client in clients:
         client.start()
     for client in clients:
         client.join()
-    downloads = sum("/files/cold-" in path for path in upstream_seen())
-    said = f"8 clients, {downloads} download"
-    if sizes != [(200, 20_000_000)] * 8 or downloads != 1:
-        load.failures.append(f"cold file: {sizes}, {downloads} downloads")
-    notes.append(said)
+    downloads = sum(f"/files/{COLD}" in path for path in upstream_seen())
+    notes.append(f"8 clients, {downloads} download, {sum(streamed for *_, streamed in got)} streamed")
+    if got != [(200, COLD_SIZE, True)] * 8 or downloads != 1:
+        load.failures.append(f"cold file: {got}, {downloads} downloads")
     upstream(projects=PROJECTS)
 
 
@@ -241,16 +258,25 @@ def wait_for_page(path: str) -> bytes:
     raise TimeoutError(f"{path}: {status} {page[:300]!r}")
 
 
-def uncached_page(outage: str) -> None:
+def uncached_page(outage: str, index: str = "root/up") -> None:
+    """Ask for a page that is not cached."""
+    ask_uncached(f"/{index}/+simple/{RARE.pop()}/", outage)
+
+
+def uncached_file(outage: str) -> None:
+    """Ask for a file that nobody has yet."""
+    ask_uncached(cold_files.pop(), outage)
+
+
+def ask_uncached(path: str, outage: str) -> None:
     """Ask for what is not cached: one clear answer, within the timeout, is what there must be."""
-    name = RARE.pop()
     begin = time.monotonic()
-    status, _headers, _page = ask(f"/root/up/+simple/{name}/")
+    status, _headers, _page = ask(path)
     seconds = time.monotonic() - begin
     notes.append(f"{status} in {seconds:.1f} s")
     wanted = (502, 504) if outage else (200,)
     if status not in wanted or seconds > TIMEOUT + 1:
-        load.failures.append(f"page that is not cached, while {outage or 'all is well'}: {status} in {seconds:.1f} s")
+        load.failures.append(f"{path}, not cached, while {outage or 'all is well'}: {status} in {seconds:.1f} s")
 
 
 PHASES: list[Callable[[], None]] = [
@@ -267,6 +293,7 @@ PHASES: list[Callable[[], None]] = [
 ]
 load = Load()
 notes: list[str] = []
+cold_files: list[str] = []
 
 
 def main() -> int:
@@ -278,6 +305,10 @@ def main() -> int:
         page = wait_for_page(path)
         if len(file_names(page)) != count:
             sys.exit(f"{path}: {page[:300]!r}")
+    page = wait_for_page(f"/root/up/+simple/{COLD}/")
+    cold_files.extend(
+        file["url"].replace("../../", "/root/up/").partition("#")[0] for file in json.loads(page)["files"]
+    )
     failed = []
     print("what happens     seconds  pages  pip   uv  failed  slowest page  not cached")
     with load:

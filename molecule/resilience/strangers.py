@@ -15,7 +15,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
-from front import JSON_TYPE, ask
+from front import JSON_TYPE, Checks, ask
 
 PAGE = "/team/public/+simple/kept/"
 BROWSER = {"User-Agent": "Mozilla/5.0"}
@@ -25,6 +25,14 @@ WHO: dict[str, dict[str, str]] = {
     "token": {"X-Devpi-Auth": "dG9rZW4="},
     "session": {"Cookie": "auth_tkt=session"},
 }
+# What these indexes inherit, and how they answer for a project. Of an index that inherits a mirror without an answer,
+# devpi says that it does not have the project.
+BASES = {
+    "/team/blind": ["team/fine", "team/between"],
+    "/team/between": ["team/broken", "team/blind"],
+    "/team/sees": ["team/fine", "team/sees"],
+}
+STATUS = {"/team/blind": 404, "/team/between": 404, "/team/sees": 404, "/team/fine": 404, "/team/broken": 502}
 
 
 class Devpi(BaseHTTPRequestHandler):
@@ -39,31 +47,24 @@ class Devpi(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer."""
         by = next((name for name, headers in WHO.items() if any(name in self.headers for name in headers)), "nobody")
+        if self.path.endswith("?no_projects="):
+            self._send(200, {"result": {"type": "stage", "bases": BASES.get(self.path.partition("?")[0], [])}})
+            return
         first = self.path not in self.asked
         self.asked.append(self.path)
         files = [] if "/empty/" in self.path or ("/forgetful/" in self.path and first) else [{"filename": by}]
         absolute = "X-Devpi-Absolute-Urls" in self.headers
-        body = json.dumps({"by": by, "absolute": absolute, "files": files}).encode()
-        self.send_response(401 if "/secret/" in self.path and by == "nobody" else 200)
+        status = 401 if "/secret/" in self.path and by == "nobody" else 200
+        status = next((code for index, code in STATUS.items() if self.path.startswith(f"{index}/")), status)
+        self._send(status, {"by": by, "absolute": absolute, "files": files})
+
+    def _send(self, status: int, content: object) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
         self.send_header("Content-Type", JSON_TYPE)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-
-class Checks:
-    """Counts what was as it should be."""
-
-    passed = 0
-    failed = 0
-
-    def expect(self, what: str, found: object, wanted: object) -> None:
-        """Compare."""
-        if found == wanted:
-            self.passed += 1
-        else:
-            self.failed += 1
-            print(f"{what}: {found} instead of {wanted}")
 
 
 def requests_for(path: str, times: int, headers: dict[str, str] | None = None) -> int:
@@ -94,10 +95,13 @@ def main() -> int:
     checks.expect("requests for the status", requests_for("/+status", 3), 3)
     checks.expect("requests with a query", requests_for("/team/public/+simple/kept/?no=cache", 2), 2)
     checks.expect("requests for another kind of page", requests_for(PAGE, 2, {"Accept": "text/html"}), 1)
-    # devpi is asked twice each time, then for the bases of the index; and the page is not kept.
-    checks.expect("requests for a page without files", requests_for("/team/public/+simple/empty/", 3), 9)
+    # devpi is asked twice each time, and the page is not kept.
+    checks.expect("requests for a page without files", requests_for("/team/public/+simple/empty/", 3), 6)
     forgetful = json.loads(ask("/team/public/+simple/forgetful/")[2])
     checks.expect("files of a page that had none at first", forgetful["files"], [{"filename": "nobody"}])
+
+    checks.expect("project that a mirror may have", ask("/team/blind/+simple/some/")[0], 502)
+    checks.expect("project that nobody has", ask("/team/sees/+simple/some/")[0], 404)
 
     ask("/team/public/+simple/absolute/", headers={"X-Devpi-Absolute-Urls": "1"})
     checks.expect("absolute links for others", json.loads(ask("/team/public/+simple/absolute/")[2])["absolute"], False)
@@ -112,8 +116,7 @@ def main() -> int:
         thread.join()
     checks.expect("requests for a page that 30 clients wait for", len(Devpi.asked) - before, 1)
     server.shutdown()
-    print(f"{checks.passed} passed, {checks.failed} failed")
-    return 1 if checks.failed else 0
+    return checks.report()
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Behaviour:
     the root lists them, ``json`` whether there are JSON pages beside the HTML ones, ``hashes`` and ``upload_times``
     what they tell of a file, and ``files_at`` is the URL of another upstream that has the files.
     ``serial`` is sent with each page, and changes by ``serial_step`` each time. ``unknown_status`` is the answer for a
-    project that is not there. ``content_type`` overrides the right one, ``etag`` is sent with each page.
+    project or a file that is not there. ``content_type`` overrides the right one, ``etag`` is sent with each page.
     ``refused_agent`` is a part of the User-Agents that get a 403. ``delay`` is in seconds, ``file_seconds`` how long a
     file takes; ``down`` resets each connection.
     """
@@ -156,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
             if name in files:
                 self._reply(200, files[name], "application/octet-stream")
                 return
-        self._reply(404, "no such file", "text/plain")
+        self._reply(self.upstream.behaviour.unknown_status, "no such file", "text/plain")
 
     def _send_page(self) -> None:
         behaviour = self.upstream.behaviour
