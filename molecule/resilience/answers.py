@@ -31,6 +31,8 @@ HUGE = "huge"
 HUGE_FILES = {f"{HUGE}-1.{number}-py3-none-any.whl": str(number) for number in range(12_000)}
 #: Each kind of page, and what stands in it once for each file.
 KINDS = {JSON_TYPE: b'"filename"', "text/html": b"<a "}
+#: Part of the names of the clients, by which their lines are found in the log.
+RUN = time.time_ns()
 LOG = Path("/var/log/nginx/devpi.access.log")
 INSIDE = "127.0.0.1:3142"
 
@@ -45,11 +47,10 @@ def raw(path: str, **headers: str) -> tuple[http.client.HTTPMessage, bytes]:
         return answer.headers, answer.read()
 
 
-def logged(path: str) -> list[dict[str, object]]:
-    """Return the last lines of the access log about a path, once nginx has written them."""
+def logged(agent: str) -> list[dict[str, object]]:
+    """Return the lines of the access log about a client, in no order, once all workers of nginx have written them."""
     time.sleep(1.5)
-    lines = [json.loads(line) for line in LOG.read_text().splitlines()[-500:]]
-    return [line for line in lines if f" {path} " in line["request"]]
+    return [line for line in map(json.loads, LOG.read_text().splitlines()) if line["agent"] == agent]
 
 
 def pages(checks: Checks) -> None:
@@ -61,8 +62,9 @@ def pages(checks: Checks) -> None:
         # After an upload, nothing in the cache counts.
         upload("clears", f"1.{time.time_ns()}", "team/dev")
         got = []
+        agent = f"{kind} {encoding} {RUN}"
         for _time in range(2):
-            headers, body = raw(path, Accept=kind, Accept_Encoding=encoding)
+            headers, body = raw(path, Accept=kind, Accept_Encoding=encoding, User_Agent=agent)
             checks.expect(
                 f"encoding of {kind}, {encoding}", headers["Content-Encoding"], {"gzip": "gzip"}.get(encoding)
             )
@@ -70,10 +72,11 @@ def pages(checks: Checks) -> None:
             got.append(gzip.decompress(body) if encoding == "gzip" else body)
         checks.expect(f"files of {kind}, {encoding}", [page.count(mark) for page in got], [len(HUGE_FILES)] * 2)
         checks.expect(f"two times {kind}, {encoding}", got[0] == got[1] and len(got[0]) > 1_000_000, True)
-        caches = [line["cache"] for line in logged(path)[-2:]]
-        checks.expect(f"cache of {kind}, {encoding}", caches, ["MISS", "HIT"])
-    last = logged(path)[-1]
-    checks.expect("index and status in the log", (last["index"], last["status"]), ("team/direct", 200))
+        lines = logged(agent)
+        said = sorted((line["cache"], line["index"], line["status"]) for line in lines)
+        checks.expect(f"log of {agent}", said, [("HIT", "team/direct", 200), ("MISS", "team/direct", 200)])
+        waited = [line["upstream_seconds"] for line in lines if line["cache"] == "MISS"]
+        checks.expect(f"wait for devpi of {agent}", all(float(str(seconds)) > 0 for seconds in waited), True)
 
 
 def files(checks: Checks) -> None:
@@ -81,25 +84,26 @@ def files(checks: Checks) -> None:
     upload("plus", "1.0+local.1", "team/base")
     file = json.loads(ask("/team/base/+simple/plus/")[2])["files"][0]
     path = file["url"].replace("../../", "/team/base/").replace("%2B", "+").partition("#")[0]
-    headers, content = raw(path)
+    agent = f"files {RUN}"
+    headers, content = raw(path, User_Agent=agent)
     checks.expect("hash", hashlib.sha256(content).hexdigest(), file["hashes"]["sha256"])
     checks.expect("type", headers["Content-Type"], "application/octet-stream")
     checks.expect("immutable", "immutable" in headers["Cache-Control"], True)
     checks.expect("ranges", headers["Accept-Ranges"], "bytes")
     spelt = path.rpartition("/")[0] + "/" + path.rpartition("/")[2].replace("+", "%2B")
-    checks.expect("other spelling", raw(spelt)[1] == content and spelt != path, True)
+    checks.expect("other spelling", raw(spelt, User_Agent=agent)[1] == content and spelt != path, True)
     status, part_headers, part = ask(path, headers={"Range": "bytes=10-19"})
     checks.expect(
         "part", (status, part, part_headers["content-range"]), (206, content[10:20], f"bytes 10-19/{len(content)}")
     )
     checks.expect("not modified", ask(path, headers={"If-None-Match": headers["ETag"]})[0], 304)
     checks.expect("HEAD", ask(path, method="HEAD")[1]["content-length"], str(len(content)))
-    lines = logged(path) + logged(spelt)
-    checks.expect("devpi asked for what is on disk", [line["upstream_status"] for line in lines], [""] * len(lines))
+    checks.expect("devpi asked for what is on disk", [line["upstream_status"] for line in logged(agent)], ["", ""])
+    agent = f"metadata {RUN}"
     for _time in range(2):
-        metadata_headers, metadata = raw(f"{path}.metadata")
+        metadata_headers, metadata = raw(f"{path}.metadata", User_Agent=agent)
     checks.expect("metadata", b"Name: plus" in metadata and "immutable" in metadata_headers["Cache-Control"], True)
-    checks.expect("cache of metadata", [line["cache"] for line in logged(f"{path}.metadata")], ["MISS", "HIT"])
+    checks.expect("cache of metadata", sorted(line["cache"] for line in logged(agent)), ["HIT", "MISS"])
     checks.expect("file that is not there", ask(path.replace("plus", "minus"))[0], 404)
 
 
@@ -148,29 +152,30 @@ def status_page(checks: Checks) -> None:
 def limits(checks: Checks, login_rate: int, connections: int) -> None:
     """One client cannot take everything: of too much at once, nginx refuses what is too much, and no more."""
 
-    def at_once(number: int, path: str, body: bytes | None) -> Counter[int]:
+    def at_once(number: int, seconds: float, path: str, body: bytes | None = None) -> Counter[int]:
+        """Ask so many times at once. Returns how often each status came within these seconds."""
         got: Counter[int] = Counter()
 
         def one() -> None:
-            status = ask(path, method="POST" if body else "GET", body=body, headers={"Accept": "application/json"})[0]
-            got[status] += 1
+            got[ask(path, "POST" if body else "GET", body, {"Accept": "application/json"})[0]] += 1
 
-        clients = [threading.Thread(target=one) for _client in range(number)]
+        clients = [threading.Thread(target=one, daemon=True) for _client in range(number)]
         for client in clients:
             client.start()
+        end = time.monotonic() + seconds
         for client in clients:
-            client.join()
-        return got
+            client.join(max(0, end - time.monotonic()))
+        return got.copy()
 
-    waiting = login_rate * 20
-    got = at_once(waiting + 10, "/+login", b'{"user": "team", "password": "wrong"}')
+    # The last ones would wait their turn for 20 seconds.
+    got = at_once(login_rate * 20 + 10, 5, "/+login", b'{"user": "team", "password": "wrong"}')
     checks.expect("logins, and no other answer", set(got), {401, 429})
     checks.expect("logins that were refused", 1 <= got[429] <= 10, True)
     # devpi says nothing, so that all of them are in work.
     subprocess.run(["systemctl", "kill", "--signal=STOP", "devpi.service"], check=True)
     thaw = threading.Timer(5, subprocess.run, [["systemctl", "kill", "--signal=CONT", "devpi.service"]])
     thaw.start()
-    checks.expect("requests at once", at_once(connections + 5, "/+api", None), Counter({200: connections, 429: 5}))
+    checks.expect("requests at once", at_once(connections + 5, 30, "/+api"), Counter({200: connections, 429: 5}))
     thaw.join()
 
 
