@@ -127,14 +127,16 @@ def upload(name: str, version: str, index: str) -> None:
 
 
 def install(tool: str, index: str, requirement: str) -> str:
-    """Install with pip or uv from an index, without a cache of their own. Returns what went wrong, or nothing."""
+    """Install with pip or uv from an index, or download, without a cache. Returns what went wrong, or nothing."""
     url = f"{SITE}/{index}/+simple/"
     folder = tempfile.mkdtemp()
-    options = ["--no-deps", "--index-url", url, "--target", folder, requirement]
+    pip = ["python3", "-m", "pip", "--no-cache-dir", "--disable-pip-version-check"]
     command = {
-        "pip": ["python3", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", *options],
-        "uv": [str(UV), "pip", "install", "--no-cache", *options],
+        "pip": [*pip, "install", "--target", folder],
+        "pip download": [*pip, "download", "--dest", folder],
+        "uv": [str(UV), "pip", "install", "--no-cache", "--target", folder],
     }[tool]
+    command += ["--no-deps", "--index-url", url, requirement]
     environment = {**os.environ, "PIP_CERT": CA, "SSL_CERT_FILE": CA, "PIP_ROOT_USER_ACTION": "ignore"}
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)

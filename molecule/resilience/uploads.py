@@ -9,7 +9,7 @@ import base64
 import sys
 import threading
 
-from front import PASSWORD, USER, ask, file_names, install, upload
+from front import PASSWORD, USER, Connection, ask, file_names, install, upload
 
 UPLOADS = 100
 INHERITING = "team/dev"
@@ -22,8 +22,10 @@ def main() -> int:
 
     def keep_warm() -> None:
         # Without somebody who asks all the time, there would be nothing in the cache to be seen instead.
+        connection = Connection()
         while not done.wait(0.02):
-            ask(PAGE)
+            connection.ask(PAGE)
+        connection.close()
 
     warming = threading.Thread(target=keep_warm)
     warming.start()
@@ -31,7 +33,7 @@ def main() -> int:
     try:
         for number in range(UPLOADS):
             upload("proof", f"1.{number}", "team/base")
-            problem = install(("pip", "uv")[number % 2], INHERITING, f"proof==1.{number}")
+            problem = install(("pip download", "uv")[number % 2], INHERITING, f"proof==1.{number}")
             if problem:
                 problems.append(f"1.{number}: {problem}")
         login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
