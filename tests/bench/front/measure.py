@@ -34,7 +34,7 @@ PAGES = {"big": 1000, "small": 10}
 FILE_SIZE = 1024 * 1024
 ENCODINGS = {"gzip": "gzip", "plain": "identity"}
 CONNECTIONS = (1, 8, 64)
-TURNS = 3
+TURNS = 2
 #: Seconds of a turn; those of a page are devpi_nginx_page_freshness.
 SECONDS = {"pages": 2, "files": 1, "generated": 1}
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
