@@ -37,9 +37,9 @@ class Behaviour:
     the root lists them, ``json`` whether there are JSON pages beside the HTML ones, ``hashes`` and ``upload_times``
     what they tell of a file, and ``files_at`` is the URL of another upstream that has the files.
     ``serial`` is sent with each page, and changes by ``serial_step`` each time. ``unknown_status`` is the answer for a
-    project that is not there. ``content_type`` overrides the right one, ``etag`` is sent with each page.
-    ``refused_agent`` is a part of the User-Agents that get a 403. ``delay`` is in seconds; ``down`` resets each
-    connection.
+    project or a file that is not there. ``content_type`` overrides the right one, ``etag`` is sent with each page.
+    ``refused_agent`` is a part of the User-Agents that get a 403. ``delay`` is in seconds, ``file_seconds`` how long a
+    file takes; ``down`` resets each connection.
     """
 
     projects: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -55,6 +55,7 @@ class Behaviour:
     etag: str = ""
     refused_agent: str = ""
     delay: float = 0
+    file_seconds: float = 0
     down: bool = False
 
 
@@ -159,7 +160,7 @@ class Handler(BaseHTTPRequestHandler):
             if name in files:
                 self._reply(200, files[name], "application/octet-stream")
                 return
-        self._reply(404, "no such file", "text/plain")
+        self._reply(self.upstream.behaviour.unknown_status, "no such file", "text/plain")
 
     def _send_page(self) -> None:
         behaviour = self.upstream.behaviour
@@ -180,6 +181,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _reply(self, status: int, text: str, kind: str, headers: dict[str, str] | None = None) -> None:
         body = text.encode()
+        pieces = 20 if self.path.startswith("/files/") and self.upstream.behaviour.file_seconds else 1
         self.send_response(status)
         self.send_header("Content-Type", kind)
         if status != 304:
@@ -188,7 +190,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         try:
-            self.wfile.write(body)
+            size = -(-len(body) // pieces)
+            for piece in range(pieces):
+                self.wfile.write(body[piece * size : (piece + 1) * size])
+                time.sleep(self.upstream.behaviour.file_seconds / pieces if pieces > 1 else 0)
         except ConnectionError:
             # The other side did not wait for a slow answer.
             self.close_connection = True
