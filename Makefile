@@ -1,7 +1,7 @@
 # The commands of the repository. `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup site down test test-fast lint lock docs clean
+.PHONY: help setup site down test test-fast bench-quick lint lock docs clean
 
 SUITE ?= bookworm
 
@@ -25,6 +25,9 @@ test: setup ## Everything: lint, unit, docs, gates on the oldest and newest ansi
 
 test-fast: setup ## What takes less than a minute: lint, unit and consistency
 	@tests/run lint unit consistency
+
+bench-quick: setup ## How fast the front is, against the limit and the generated vhost, on a disposable host (SUITE=trixie)
+	@tests/bench/front/run '$(SUITE)'
 
 lint: setup ## ansible-lint, yamllint, ruff and mypy
 	@tests/run lint

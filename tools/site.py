@@ -143,17 +143,27 @@ def prove() -> list[str]:
         quiet=False,
     )
     address = run([HOSTS, "address", CLIENT], quiet=True).strip()
-    lines = on_host(SERVER, f"tail --lines=+{int(begin) + 1} {log}").splitlines()
+    # nginx writes its log once a second.
+    lines = on_host(SERVER, f"sleep 2; tail --lines=+{int(begin) + 1} {log}").splitlines()
     proofs = []
     for tool, project in (("pip", "uv"), ("uv", "idna")):
-        wanted = re.compile(rf"^{re.escape(address)} .*\"GET /\S*/{project}-[^/\s]*\.whl \S+\" 200 .*\"{tool}/")
-        found = next((line for line in lines if wanted.match(line)), None)
+        wanted = re.compile(rf"GET /\S*/{project}-[^/\s]*\.whl ")
+        found = next(
+            (
+                f"{entry['client']} {entry['request']} {entry['status']} {entry['agent'].split(' {', 1)[0]}"
+                for entry in map(json.loads, lines)
+                if entry["client"] == address
+                and entry["status"] == 200
+                and entry["agent"].startswith(f"{tool}/")
+                and wanted.match(entry["request"])
+            ),
+            None,
+        )
         if found is None:
             raise FailedError(
                 f"{tool} installed {project}, but not through the new index: its log has no such download."
             )
-        # The rest of the line is what the tool says of its machine.
-        proofs.append(found.split(" {", 1)[0])
+        proofs.append(found)
     return proofs
 
 

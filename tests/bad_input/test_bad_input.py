@@ -144,6 +144,14 @@ CASES = {
         },
         ["devpi_nginx_tls_certificate", "/nowhere/server.crt"],
     ),
+    "freshness of a page out of range": (
+        {"devpi_nginx_page_freshness": 0},
+        ["devpi_nginx_page_freshness is 0", "from 1 to 3600"],
+    ),
+    "internal port of nginx that devpi has": (
+        {"devpi_nginx_internal_port": 3141},
+        ["devpi_nginx_internal_port is 3141", "devpi_nginx_upstream (127.0.0.1:3141)"],
+    ),
 }
 
 

@@ -46,6 +46,8 @@ class Part:
     commands: Sequence[str]
     #: Takes down what the commands may have left; runs at the end, whatever happened.
     cleanup: str = ""
+    #: Measures: nothing may run beside it.
+    alone: bool = False
 
     def is_called(self, name: str) -> bool:
         """Whether a name on the command line stands for this part."""
@@ -110,6 +112,7 @@ def parts() -> list[Part]:
         bench("layout"),
         Part("bad-input", ["pytest tests/bad_input"], "tests/hosts/hosts down bad-input"),
         *[molecule(path.parent.name) for path in sorted((CHECKOUT / "molecule").glob("*/molecule.yml"))],
+        Part("bench-front", ["tests/bench/front/run"], "tests/hosts/hosts down bench-front", alone=True),
     ]
 
 
@@ -338,7 +341,9 @@ def main() -> int:
         print(f"[{time.monotonic() - begin:5.0f} s] {text}", flush=True)
 
     try:
-        results = Suite(say).run(chosen, max(1, options.jobs))
+        suite = Suite(say)
+        results = suite.run([part for part in chosen if not part.alone], max(1, options.jobs))
+        results += suite.run([part for part in chosen if part.alone], 1)
     except KeyboardInterrupt:
         print("Stopped; nothing is left running.", file=sys.stderr)
         return 130

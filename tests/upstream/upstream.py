@@ -37,10 +37,10 @@ class Behaviour:
     the root lists them, ``json`` whether there are JSON pages beside the HTML ones, ``hashes`` and ``upload_times``
     what they tell of a file, and ``files_at`` is the URL of another upstream that has the files.
     ``serial`` is sent with each page, and changes by ``serial_step`` each time. ``unknown_status`` is the answer for a
-    project that is not there. ``content_type`` overrides the right one, ``etag`` is sent with each page.
+    project or a file that is not there. ``content_type`` overrides the right one, ``etag`` is sent with each page.
     ``refused_agent`` is a part of the User-Agents that get a 403. ``lies`` maps names of files to the content that is
-    sent instead of theirs, ``cut_off`` names the files that end in the middle. ``delay`` is in seconds; ``down`` resets
-    each connection.
+    sent instead of theirs, ``cut_off`` names the files that end in the middle. ``delay`` is in seconds, ``file_seconds``
+    how long a file takes; ``down`` resets each connection.
     """
 
     projects: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -58,6 +58,7 @@ class Behaviour:
     lies: dict[str, str] = field(default_factory=dict)
     cut_off: list[str] = field(default_factory=list)
     delay: float = 0
+    file_seconds: float = 0
     down: bool = False
 
 
@@ -164,7 +165,7 @@ class Handler(BaseHTTPRequestHandler):
                 content = behaviour.lies.get(name, files[name])
                 self._reply(200, content, "application/octet-stream", cut_off=name in behaviour.cut_off)
                 return
-        self._reply(404, "no such file", "text/plain")
+        self._reply(self.upstream.behaviour.unknown_status, "no such file", "text/plain")
 
     def _send_page(self) -> None:
         behaviour = self.upstream.behaviour
@@ -187,6 +188,7 @@ class Handler(BaseHTTPRequestHandler):
         self, status: int, text: str, kind: str, headers: dict[str, str] | None = None, cut_off: bool = False
     ) -> None:
         body = text.encode()
+        pieces = 20 if self.path.startswith("/files/") and self.upstream.behaviour.file_seconds else 1
         self.send_response(status)
         self.send_header("Content-Type", kind)
         if status != 304:
@@ -195,7 +197,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         try:
-            self.wfile.write(body[: len(body) // 2] if cut_off else body)
+            sent = body[: len(body) // 2] if cut_off else body
+            size = -(-len(sent) // pieces)
+            for piece in range(pieces):
+                self.wfile.write(sent[piece * size : (piece + 1) * size])
+                time.sleep(self.upstream.behaviour.file_seconds / pieces if pieces > 1 else 0)
         except ConnectionError:
             # The other side did not wait for a slow answer.
             self.close_connection = True

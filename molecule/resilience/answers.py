@@ -1,0 +1,195 @@
+# Copyright: (c) 2026, The wheelhouse founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What nginx answers: complete pages of every kind, files, compression, HTTP/2, TLS sessions, limits and its log.
+
+    answers.py LOGIN_RATE CONNECTIONS
+
+Both are what the role was given for the limits.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.client
+import itertools
+import json
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from pathlib import Path
+
+from front import CA, DOMAIN, JSON_TYPE, SITE, Checks, ask, upload, upstream
+
+HUGE = "huge"
+HUGE_FILES = {f"{HUGE}-1.{number}-py3-none-any.whl": str(number) for number in range(12_000)}
+#: Each kind of page, and what stands in it once for each file.
+KINDS = {JSON_TYPE: b'"filename"', "text/html": b"<a "}
+#: Part of the names of the clients, by which their lines are found in the log.
+RUN = time.time_ns()
+LOG = Path("/var/log/nginx/devpi.access.log")
+INSIDE = "127.0.0.1:3142"
+
+
+def raw(path: str, **headers: str) -> tuple[http.client.HTTPMessage, bytes]:
+    """Return headers and bytes of an answer as they came over the wire."""
+    context = ssl.create_default_context(cafile=CA)
+    request = urllib.request.Request(
+        SITE + path, headers={name.replace("_", "-"): text for name, text in headers.items()}
+    )
+    with urllib.request.urlopen(request, timeout=60, context=context) as answer:
+        return answer.headers, answer.read()
+
+
+def logged(agent: str) -> list[dict[str, object]]:
+    """Return the lines of the access log about a client, in no order, once all workers of nginx have written them."""
+    time.sleep(1.5)
+    return [line for line in map(json.loads, LOG.read_text().splitlines()) if line["agent"] == agent]
+
+
+def pages(checks: Checks) -> None:
+    """A page of several megabytes comes as a whole, of each kind and encoding, from devpi and from the cache."""
+    upstream(projects={HUGE: HUGE_FILES})
+    path = f"/team/direct/+simple/{HUGE}/"
+    ask(path)
+    for (kind, mark), encoding in itertools.product(KINDS.items(), ("gzip", "identity")):
+        # After an upload, nothing in the cache counts.
+        upload("clears", f"1.{time.time_ns()}", "team/dev")
+        got = []
+        agent = f"{kind} {encoding} {RUN}"
+        for _time in range(2):
+            headers, body = raw(path, Accept=kind, Accept_Encoding=encoding, User_Agent=agent)
+            checks.expect(
+                f"encoding of {kind}, {encoding}", headers["Content-Encoding"], {"gzip": "gzip"}.get(encoding)
+            )
+            checks.expect(f"type of {kind}, {encoding}", headers["Content-Type"].partition(";")[0], kind)
+            got.append(gzip.decompress(body) if encoding == "gzip" else body)
+        checks.expect(f"files of {kind}, {encoding}", [page.count(mark) for page in got], [len(HUGE_FILES)] * 2)
+        checks.expect(f"two times {kind}, {encoding}", got[0] == got[1] and len(got[0]) > 1_000_000, True)
+        lines = logged(agent)
+        said = sorted((line["cache"], line["index"], line["status"]) for line in lines)
+        checks.expect(f"log of {agent}", said, [("HIT", "team/direct", 200), ("MISS", "team/direct", 200)])
+        waited = [line["upstream_seconds"] for line in lines if line["cache"] == "MISS"]
+        checks.expect(f"wait for devpi of {agent}", all(float(str(seconds)) > 0 for seconds in waited), True)
+
+
+def files(checks: Checks) -> None:
+    """A file comes from disk, in parts as well, whatever the spelling of its name."""
+    upload("plus", "1.0+local.1", "team/base")
+    file = json.loads(ask("/team/base/+simple/plus/")[2])["files"][0]
+    path = file["url"].replace("../../", "/team/base/").replace("%2B", "+").partition("#")[0]
+    agent = f"files {RUN}"
+    headers, content = raw(path, User_Agent=agent)
+    checks.expect("hash", hashlib.sha256(content).hexdigest(), file["hashes"]["sha256"])
+    checks.expect("type", headers["Content-Type"], "application/octet-stream")
+    checks.expect("immutable", "immutable" in headers["Cache-Control"], True)
+    checks.expect("ranges", headers["Accept-Ranges"], "bytes")
+    spelt = path.rpartition("/")[0] + "/" + path.rpartition("/")[2].replace("+", "%2B")
+    checks.expect("other spelling", raw(spelt, User_Agent=agent)[1] == content and spelt != path, True)
+    status, part_headers, part = ask(path, headers={"Range": "bytes=10-19"})
+    checks.expect(
+        "part", (status, part, part_headers["content-range"]), (206, content[10:20], f"bytes 10-19/{len(content)}")
+    )
+    checks.expect("not modified", ask(path, headers={"If-None-Match": headers["ETag"]})[0], 304)
+    checks.expect("HEAD", ask(path, method="HEAD")[1]["content-length"], str(len(content)))
+    checks.expect("devpi asked for what is on disk", [line["upstream_status"] for line in logged(agent)], ["", ""])
+    agent = f"metadata {RUN}"
+    for _time in range(2):
+        metadata_headers, metadata = raw(f"{path}.metadata", User_Agent=agent)
+    checks.expect("metadata", b"Name: plus" in metadata and "immutable" in metadata_headers["Cache-Control"], True)
+    checks.expect("cache of metadata", sorted(line["cache"] for line in logged(agent)), ["HIT", "MISS"])
+    checks.expect("file that is not there", ask(path.replace("plus", "minus"))[0], 404)
+
+
+def protocols(checks: Checks) -> None:
+    """Clients with HTTP/2 get it, TLS sessions go on, and pages that are not cached are compressed as well."""
+    said = subprocess.run(
+        [
+            *("curl", "--silent", "--fail", "--cacert", CA, "--output", "/dev/null", "--write-out", "%{http_version}"),
+            f"{SITE}/team/base/+simple/plus/",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    checks.expect("version of HTTP", said.stdout, "2")
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = ssl.create_default_context(cafile=CA)
+        context.minimum_version = context.maximum_version = version
+        session, reused = None, []
+        for _time in range(2):
+            with (
+                socket.create_connection((DOMAIN, 443)) as connection,
+                context.wrap_socket(connection, server_hostname=DOMAIN, session=session) as tls,
+            ):
+                tls.sendall(f"GET /+api HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\r\n".encode())
+                while tls.recv(65536):
+                    session = tls.session
+                reused.append(tls.session_reused)
+        checks.expect(f"sessions of {version.name}", reused, [False, True])
+    for kind in KINDS:
+        headers, _body = raw("/team/direct/+simple/", Accept=kind, Accept_Encoding="gzip", User_Agent="pip/test")
+        checks.expect(f"compression of the list of all as {kind}", headers["Content-Encoding"], "gzip")
+
+
+def status_page(checks: Checks) -> None:
+    """The state of nginx is shown to its own host alone."""
+    with urllib.request.urlopen(f"http://{INSIDE}/nginx_status", timeout=10) as answer:
+        checks.expect("state of nginx", b"Active connections" in answer.read(), True)
+    checks.expect("state of nginx from outside", ask("/nginx_status")[0], 404)
+    listening = subprocess.run(
+        ["ss", "-Hltn", f"sport = :{INSIDE.partition(':')[2]}"], capture_output=True, text=True, check=True
+    )
+    checks.expect("addresses of the state", {line.split()[3] for line in listening.stdout.splitlines()}, {INSIDE})
+
+
+def limits(checks: Checks, login_rate: int, connections: int) -> None:
+    """One client cannot take everything: of too much at once, nginx refuses what is too much, and no more."""
+
+    def at_once(number: int, seconds: float, path: str, body: bytes | None = None) -> Counter[int]:
+        """Ask so many times at once. Returns how often each status came within these seconds."""
+        got: Counter[int] = Counter()
+
+        def one() -> None:
+            got[ask(path, "POST" if body else "GET", body, {"Accept": "application/json"})[0]] += 1
+
+        clients = [threading.Thread(target=one, daemon=True) for _client in range(number)]
+        for client in clients:
+            client.start()
+        end = time.monotonic() + seconds
+        for client in clients:
+            client.join(max(0, end - time.monotonic()))
+        return got.copy()
+
+    # devpi says nothing, so that all of them are in work.
+    subprocess.run(["systemctl", "kill", "--signal=STOP", "devpi.service"], check=True)
+    thaw = threading.Timer(5, subprocess.run, [["systemctl", "kill", "--signal=CONT", "devpi.service"]])
+    thaw.start()
+    checks.expect("requests at once", at_once(connections + 5, 30, "/+api"), Counter({200: connections, 429: 5}))
+    thaw.join()
+    # The last ones would wait their turn for 20 seconds.
+    got = at_once(login_rate * 20 + 10, 5, "/+login", b'{"user": "team", "password": "wrong"}')
+    checks.expect("logins, and no other answer", set(got), {401, 429})
+    checks.expect("logins that were refused", 1 <= got[429] <= 10, True)
+
+
+def main() -> int:
+    """Returns the exit status."""
+    login_rate, connections = (int(argument) for argument in sys.argv[1:])
+    checks = Checks()
+    pages(checks)
+    files(checks)
+    protocols(checks)
+    status_page(checks)
+    limits(checks, login_rate, connections)
+    return checks.report()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
