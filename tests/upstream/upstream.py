@@ -39,8 +39,8 @@ class Behaviour:
     ``serial`` is sent with each page, and changes by ``serial_step`` each time. ``unknown_status`` is the answer for a
     project or a file that is not there. ``content_type`` overrides the right one, ``etag`` is sent with each page.
     ``refused_agent`` is a part of the User-Agents that get a 403. ``lies`` maps names of files to the content that is
-    sent instead of theirs, ``cut_off`` names the files that end in the middle. ``delay`` is in seconds, ``file_seconds``
-    how long a file takes; ``down`` resets each connection.
+    sent instead of theirs, ``cut_off`` names the files that end in the middle. ``delay`` and ``file_seconds`` are what
+    an answer and a file take, in seconds; ``down`` resets each connection.
     """
 
     projects: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -165,7 +165,7 @@ class Handler(BaseHTTPRequestHandler):
                 content = behaviour.lies.get(name, files[name])
                 self._reply(200, content, "application/octet-stream", cut_off=name in behaviour.cut_off)
                 return
-        self._reply(self.upstream.behaviour.unknown_status, "no such file", "text/plain")
+        self._reply(behaviour.unknown_status, "no such file", "text/plain")
 
     def _send_page(self) -> None:
         behaviour = self.upstream.behaviour
