@@ -43,7 +43,7 @@ options:
         file (C(-c)). With C(--hash), the files with these hashes are fetched, otherwise all wheels and source
         distributions of the version that the index offers. Files that it includes (C(-r)) count; indexes that it names
         do not.
-      - What no index can have is skipped, such as URLs, Git repositories and folders. RV(skipped) names it.
+      - What no index can have is left out, such as URLs, Git repositories and folders. RV(left_out) names it.
     type: path
     required: true
   environments:
@@ -119,7 +119,7 @@ other_platforms:
   returned: success
   type: int
   sample: 140
-skipped:
+left_out:
   description: What the lock names that no index can have, each with its place.
   returned: success
   type: list
@@ -194,7 +194,7 @@ def summary(index: str, steps: Sequence[Step], plan: Prefetch) -> str:
     if plan.other_platforms:
         parts.append(f"{plan.other_platforms} for other platforms")
     if plan.lock.skipped:
-        parts.append(f"{len(plan.lock.skipped)} skipped")
+        parts.append(f"{len(plan.lock.skipped)} left out")
     return f"{index}: {', '.join(parts)}."
 
 
@@ -216,7 +216,7 @@ def main() -> None:
         msg=summary(index, steps, plan),
         already_there=plan.already_there,
         other_platforms=plan.other_platforms,
-        skipped=list(lock.skipped),
+        left_out=list(lock.skipped),
     )
 
 

@@ -139,7 +139,7 @@ def test_platforms_of_the_lock_and_of_the_option(devpi: FakeMirror, run: Run, tm
     wanted = options(tmp_path / "uv.lock", text)
     result = run(devpi_prefetch, **wanted)
     assert devpi.fetched == [C]
-    assert (result["other_platforms"], result["skipped"]) == (1, [])
+    assert (result["other_platforms"], result["left_out"]) == (1, [])
     assert result["msg"] == "root/pypi: 1 file fetched, 0 already there, 1 for other platforms."
     result = run(devpi_prefetch, **wanted, environments=["sys_platform == 'win32' and python_version >= '3.12'"])
     assert devpi.fetched == [C, B]
@@ -165,8 +165,8 @@ def test_file_that_the_lock_spells_otherwise(devpi: FakeMirror, run: Run, tmp_pa
 
 def test_what_no_index_can_have_is_named(devpi: FakeMirror, run: Run, lock: Path) -> None:
     result = run(devpi_prefetch, **options(lock, "a==1.0\n-e ../mine\nx @ git+https://u:pw@git.example.org/x"))
-    assert result["msg"] == "root/pypi: 1 file fetched, 0 already there, 2 skipped."
-    assert result["skipped"] == [
+    assert result["msg"] == "root/pypi: 1 file fetched, 0 already there, 2 left out."
+    assert result["left_out"] == [
         f"{lock}, line 2: -e ../mine",
         f"{lock}, line 3: x @ git+https://********@git.example.org/x",
     ]
