@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 from repository import CHECKOUT, ROLES, files, load
 
@@ -46,6 +48,26 @@ def test_a_status_that_is_not_judged_has_its_reason_beside_it() -> None:
                 if match and (match[1], match[2]) != ("changed_when", "true"):
                     found.append(f"{path.relative_to(CHECKOUT)}:{number}: {line.strip()}")
     assert found == []
+
+
+def test_conditions_are_text() -> None:
+    """One with ': ' in it and no quotes is a dictionary, which ansible-core 2.18 takes for true."""
+
+    def wrong(part: Any) -> Iterator[str]:
+        if isinstance(part, dict):
+            for name, value in part.items():
+                if name in {"changed_when", "failed_when", "that", "until", "when"}:
+                    conditions = value if isinstance(value, list) else [value]
+                    yield from (f"{name}: {one}" for one in conditions if not isinstance(one, (str, bool)))
+        for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else []:
+            yield from wrong(inner)
+
+    assert [
+        f"{path.relative_to(CHECKOUT)}: {found}"
+        for path in files()
+        if path.suffix == ".yml"
+        for found in wrong(load(str(path.relative_to(CHECKOUT))))
+    ] == []
 
 
 def test_every_folder_of_tests_is_in_a_part() -> None:
