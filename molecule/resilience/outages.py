@@ -241,7 +241,7 @@ def cold_file() -> None:
     for client in clients:
         client.join()
     downloads = sum(f"/files/{COLD}" in path for path in upstream_seen())
-    notes.append(f"8 clients, {downloads} download, {sum(streamed for *_, streamed in got)} streamed")
+    notes.append(f"8 clients, {downloads} download, {sum(answer[-1] for answer in got)} streamed")
     if got != [(200, COLD_SIZE, True)] * 8 or downloads != 1:
         load.failures.append(f"cold file: {got}, {downloads} downloads")
     upstream(projects=PROJECTS)
