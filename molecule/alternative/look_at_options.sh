@@ -5,6 +5,8 @@ cat /etc/devpi/devpi-server.yml
 readlink /srv/opt/devpi/current
 tr '\0' '\n' <"/proc/$(systemctl show --property=MainPID --value devpi)/environ" | grep WHEELHOUSE_PROOF
 openssl verify -CAfile /etc/ssl/certs/ca-certificates.crt /usr/local/share/ca-certificates/upstream-*.crt
-echo "nginx speaks Lua: $(dpkg-query --show --showformat='${db:Status-Status}' libnginx-mod-http-lua 2>/dev/null || echo no)"
+status=$(dpkg-query --show --showformat='${db:Status-Status}' libnginx-mod-http-lua) || [ $? = 1 ]  # 1 is that it is not there.
+echo "nginx speaks Lua: ${status:-no}"
 pages=$(grep '/+simple/' /var/log/nginx/devpi.access.log)
-echo "pages from a cache: $(grep -c '"cache":"[A-Z]' <<<"$pages" || true)"
+cached=$(grep -c '"cache":"[A-Z]' <<<"$pages") || [ $? = 1 ]  # 1 is that it counted none.
+echo "pages from a cache: $cached"

@@ -50,6 +50,19 @@ def test_a_status_that_is_not_judged_has_its_reason_beside_it() -> None:
     assert found == []
 
 
+def test_no_script_forgives_every_failure() -> None:
+    """What may fail is told by its status: `|| [ $? = 1 ]`, with a reason beside it."""
+    forgiving = re.compile(r"\|\| *(true|:)(?!\w)")
+    found = []
+    for path in files():
+        text = path.read_text(errors="replace")
+        if path.suffix in {".sh", ".yml"} or text.startswith("#!"):
+            for number, line in enumerate(text.splitlines(), start=1):
+                if forgiving.search(line):
+                    found.append(f"{path.relative_to(CHECKOUT)}:{number}: {line.strip()}")
+    assert found == []
+
+
 def test_conditions_are_text() -> None:
     """One with ': ' in it and no quotes is a dictionary, which ansible-core 2.18 takes for true."""
 
