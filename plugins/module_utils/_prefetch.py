@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, path_of
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import Dialect
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._distribution import (
     SUFFIXES,
     normalised_version,
@@ -178,19 +179,15 @@ class Prefetch:
 
     def _refuse_what_clients_fetch(self, holders: set[str]) -> None:
         reasons = []
+        setting = Dialect(self.client.version).word("mirror_use_external_urls")
         for holder in sorted(holders):
-            config = self.client.get(f"{path_of(holder)}?no_projects=")
-            setting = next((word for word in _EXTERNAL if config.get(word)), None)
-            if setting is not None:
+            if self.client.get(f"{path_of(holder)}?no_projects=").get(setting):
                 reasons.append(
                     f"{holder} keeps no files: clients fetch them from its mirror themselves. Write {setting}: false "
                     "with devpi_index, or name another index."
                 )
         if reasons:
             raise RefusedError(reasons)
-
-
-_EXTERNAL = ("mirror_use_external_urls", "remote_use_external_urls")
 
 
 def _spelt_alike(file_name: str) -> str:

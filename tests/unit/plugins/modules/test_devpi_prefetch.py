@@ -285,8 +285,11 @@ def test_upstream_that_is_down_when_a_page_is_due(devpi: FakeMirror, run: Run, l
     assert not result["changed"]
 
 
-@pytest.mark.parametrize("setting", ["mirror_use_external_urls", "remote_use_external_urls"])
-def test_mirror_that_keeps_no_files(devpi: FakeMirror, run: Run, lock: Path, setting: str) -> None:
+@pytest.mark.parametrize(
+    ("version", "setting"), [("6.20.3", "mirror_use_external_urls"), ("7.0.0b4", "remote_use_external_urls")]
+)
+def test_mirror_that_keeps_no_files(devpi: FakeMirror, run: Run, lock: Path, version: str, setting: str) -> None:
+    devpi.version = version
     devpi.users["root"]["indexes"]["pypi"][setting] = True
     assert refused(devpi, run, **options(lock, index="team/dev")) == (
         f"root/pypi keeps no files: clients fetch them from its mirror themselves. Write {setting}: false with "
