@@ -37,7 +37,7 @@ OLDEST_VERSION = (6, 20, 2)
 
 READING_METHODS = frozenset({"GET"})
 
-SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
+JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 """The type of an index's pages (specification of the simple repository API)."""
 
 LARGEST_DESCRIPTION = 1 << 20
@@ -207,7 +207,7 @@ class Client:
         """
         path = f"{path_of(index)}/+simple/{quote(project)}/"
         # The second type is for failures, which devpi otherwise tells in HTML.
-        answer = self._answered("GET", path, headers={"Accept": f"{SIMPLE_JSON}, application/json;q=0.1"})
+        answer = self._answered("GET", path, headers={"Accept": f"{JSON_TYPE}, application/json;q=0.1"})
         if answer.status == 404:
             return None
         files = self._checked(answer, "GET", path).data.get("files")

@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urljoin
 
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import JSON_TYPE, Page
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import JSON_TYPE
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page
 
 GRACE = 1.0
 """Seconds for which it still answers at the end: devpi may have begun requests that have its URL."""

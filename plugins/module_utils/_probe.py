@@ -23,9 +23,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urljoin, urlsplit
 
 from ansible.module_utils.urls import Request, make_context
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import is_loopback
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import JSON_TYPE, is_loopback
 
-JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 ACCEPT = f"application/vnd.pypi.simple.v1+html;q=0.2, {JSON_TYPE}, text/html;q=0.01"
 
 ENOUGH = 256 * 1024

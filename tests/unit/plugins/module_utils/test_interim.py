@@ -13,8 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import JSON_TYPE
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import differing_page, interim_upstream
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import JSON_TYPE, Page
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page
 
 FILE = {"filename": "p-1.zip", "url": "../../p-1.zip", "hashes": {"sha256": "abc"}, "size": 5}
 
