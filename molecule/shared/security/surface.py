@@ -37,6 +37,8 @@ KINDS = {
 #: Nobody without a login gets further with these. 404 is devpi's answer to a method that a route does not know.
 CLOSED = {401, 403, 404, 405}
 USER = "surface"
+#: A mail address, and the password in the URL of a mirror. No answer may have them.
+SECRETS = ["secret-address", "secret-of-a-mirror"]
 
 
 def routes() -> list[str]:
@@ -121,8 +123,11 @@ class Owner:
     def __enter__(self) -> Owner:
         with contextlib.suppress(ValueError):  # Nothing is left of a run that was stopped.
             self.ask("DELETE", f"/{USER}", {})
-        self.ask("PUT", f"/{USER}", {"password": uuid.uuid4().hex, "email": "secret-address@surface.test"})
+        self.ask("PUT", f"/{USER}", {"password": uuid.uuid4().hex, "email": f"{SECRETS[0]}@surface.test"})
         self.ask("PUT", f"/{USER}/open", {"type": "stage", "bases": [], "acl_upload": ["root"]})
+        # Nobody answers there.
+        mirror = {"type": "mirror", "mirror_url": f"http://reader:{SECRETS[1]}@127.0.0.1:9/simple/"}
+        self.ask("PUT", f"/{USER}/mirror", mirror)
         self.upload("file_upload", "thing-1.0.tar.gz", b"not an archive", name="thing", version="1.0", filetype="sdist")
         pages = io.BytesIO()
         with zipfile.ZipFile(pages, "w") as archive:
@@ -184,8 +189,14 @@ def main(url: str, port: str, table: str) -> int:
             asked += 1
             if status not in CLOSED:
                 found[route][how] = status
-            if b"secret-address" in said:
-                wrong.append(f"{how} {route} shows a mail address")
+            wrong += [f"{how} {route} shows the {secret}" for secret in SECRETS if secret.encode() in said]
+        for accept, agent in KINDS.values():
+            for login in ({}, {"X_Devpi_Auth": base64.b64encode(b"root:guess").decode()}):
+                path = f"/{USER}/mirror?no_projects="
+                said = nginx.ask("GET", path, Accept=accept, User_Agent=agent, **login)[1]
+                wrong += [f"{path} as {accept} shows the {secret}" for secret in SECRETS if secret.encode() in said]
+                if accept == "application/json" and b'"mirror_url": "http://127.0.0.1:9/simple/"' not in said:
+                    wrong.append(f"{path} is not the index without its secret: {said.decode()}")
     for route in sorted(found.keys() | known.keys()):
         if found.get(route) != known.get(route):
             told = (json.dumps(table.get(route, "no such route")) for table in (found, known))
