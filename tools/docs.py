@@ -1,7 +1,7 @@
-"""Write a page of Markdown for each role and each module: docs/roles/ROLE.md and docs/modules/MODULE.md.
+"""Write docs/roles/ROLE.md, docs/modules/MODULE.md and docs/security.md.
 
 What they say comes from roles/ROLE/meta/argument_specs.yml, from the documentation of the modules, and from the
-playbooks in tools/docs_pages/examples/.
+playbooks in tools/docs_pages/examples/; of security, from what the scenarios of molecule compare with.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 CHECKOUT = Path(__file__).resolve().parent.parent
 DOCS = CHECKOUT / "docs"
 PAGES = Path(__file__).resolve().parent / "docs_pages"
+#: What the scenarios ask and attack, with what has to come of it.
+SECURITY = CHECKOUT / "molecule" / "shared" / "security"
 COLLECTION = "wheelhouse.devpi"
 
 
@@ -125,6 +127,15 @@ def required_first(options: dict[str, Any]) -> dict[str, Any]:
     return dict(sorted(options.items(), key=lambda item: not item[1].get("required", False)))
 
 
+def readable(pattern: str) -> str:
+    """Return the pattern of a route without its regular expressions.
+
+    >>> readable("/{user:[^+/]+}/{index:[^+/]+/?}")
+    '/{user}/{index}'
+    """
+    return re.sub(r"\{(\w+):[^{}]*\}", r"{\1}", pattern)
+
+
 def pages() -> dict[Path, str]:
     """Return the text of each page by its path."""
     # Markdown, not HTML: there is nothing to escape.
@@ -141,6 +152,11 @@ def pages() -> dict[Path, str]:
             entry_points=yaml.safe_load(specs.read_text())["argument_specs"],
             example=(PAGES / "examples" / f"{role}.yml").read_text().removeprefix("---\n").strip(),
         )
+    found[DOCS / "security.md"] = environment.get_template("security.md.j2").render(
+        **{name: json.loads((SECURITY / f"{name}.json").read_text()) for name in ("attacks", "surface", "units")},
+        readable=readable,
+        asked=sorted({how for row in json.loads((SECURITY / "surface.json").read_text()) for how in row["open"]}),
+    )
     modules = [f"{COLLECTION}.{path.stem}" for path in sorted(CHECKOUT.glob("plugins/modules/*.py"))]
     described = subprocess.run(
         [str(Path(sys.executable).with_name("ansible-doc")), "--json", *modules],
@@ -166,7 +182,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, and fail where a page is not up to date")
     options = parser.parse_args()
     wanted = pages()
-    there = {path: path.read_text() for folder in ("roles", "modules") for path in (DOCS / folder).glob("*.md")}
+    there = {path: path.read_text() for folder in (".", "roles", "modules") for path in (DOCS / folder).glob("*.md")}
     stale = sorted(path for path in wanted.keys() | there.keys() if wanted.get(path) != there.get(path))
     for path in stale:
         print(path.relative_to(CHECKOUT))

@@ -10,3 +10,6 @@ echo "nginx speaks Lua: ${status:-no}"
 pages=$(grep '/+simple/' /var/log/nginx/devpi.access.log)
 cached=$(grep -c '"cache":"[A-Z]' <<<"$pages") || [ $? = 1 ]  # 1 is that it counted none.
 echo "pages from a cache: $cached"
+systemctl show --property=MemoryMax devpi.service
+timer=$(systemctl is-active devpi-health.timer) || [ $? = 3 ]  # 3 is that it is not.
+echo "devpi-health.timer: $timer"

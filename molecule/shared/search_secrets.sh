@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Fail where a secret of the host stands in the journal, in a log, in the arguments of a process, or in a file that others
+# can read.
+set -euo pipefail
+secrets=$(mktemp)
+trap 'rm -f "$secrets"' EXIT
+cat /etc/devpi/root-password /etc/devpi/secret >"$secrets"
+printf '\n' >>"$secrets"
+# A line of each key.
+for key in "$@"; do
+  awk '/PRIVATE KEY/ {inside = !inside; next} inside {print; exit}' "$key" >>"$secrets"
+done
+sed -i '/^$/d' "$secrets"
+[ "$(wc -l <"$secrets")" = $((2 + $#)) ] || { echo "Some secret is not where it should be."; exit 1; }
+
+found() {
+  echo "A secret stands in $1."
+  exit 1
+}
+if journalctl --no-pager | grep --fixed-strings --file "$secrets" >/dev/null; then found "the journal"; fi
+if cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' | grep --fixed-strings --file "$secrets" >/dev/null; then
+  found "the arguments of a process"
+fi
+search() { xargs -0 --no-run-if-empty grep --no-messages --fixed-strings --files-with-matches --file "$secrets" || [ $? -le 123 ]; }
+# -1M would be none but the empty files, because find rounds up.
+leaks=$(find /etc /opt /srv /var /tmp /run -xdev -type f -perm -o+r -size -1024k -print0 | search)
+[ -z "$leaks" ] || found "$leaks, which others can read"
+leaks=$(find /var/log -xdev -type f -print0 | search)
+[ -z "$leaks" ] || found "$leaks"

@@ -1,0 +1,263 @@
+"""Attack devpi through nginx, and compare what came of it with attacks.json.
+
+Run on the host with devpi's own Python: attacks.py URL PORT_OF_DEVPI TABLE DIRECTORY (of
+devpi's data).
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import html.parser
+import http.client
+import io
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+import uuid
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from surface import USER, Owner, Server
+
+#: What no answer may say: the head of the database, and of the host's own files.
+LOOT = re.compile(rb"SQLite format 3|root:x:0:0|BEGIN [A-Z ]*PRIVATE KEY|/usr/sbin/nologin")
+EVIL = "evil.test"
+SCRIPT = "<script>alert('evil')</script><img src=x onerror=alert('evil')><a href='javascript:alert(1)'>evil</a>"
+
+
+class Scripts(html.parser.HTMLParser):
+    """Finds what a browser would run of a text that was uploaded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Count scripts in attributes."""
+        for name, value in attrs:
+            self.found += name.startswith("on") or (value or "").strip().lower().startswith("javascript:")
+
+    def handle_data(self, data: str) -> None:
+        """Count scripts in text."""
+        self.found += self.get_starttag_text() is not None and self.lasttag == "script" and "evil" in data
+
+
+class Attacks:
+    """Each method is an attack. Its docstring is its name in the table, what it returns its result."""
+
+    def __init__(self, nginx: Server, owner: Owner, directory: Path) -> None:
+        self._nginx, self._owner, self._directory = nginx, owner, directory
+
+    def _statuses(self, asked: Iterator[tuple[int, bytes]]) -> str:
+        got = list(asked)
+        if any(LOOT.search(body) for _status, body in got):
+            return "loot"
+        return ", ".join(f"{status}" for status in sorted({status for status, _body in got}))
+
+    def _login(self, password: str) -> tuple[int, bytes]:
+        body = json.dumps({"user": "root", "password": password}).encode()
+        return self._nginx.ask("POST", "/+login", body, Content_Type="application/json", Accept="application/json")
+
+    def default_passwords(self) -> str:
+        """Log in as root with no password, and with those that people leave."""
+        return self._statuses(map(self._login, ["", "root", "admin", "password", "devpi"]))
+
+    def no_user(self) -> str:
+        """Make a user without a login."""
+        body = json.dumps({"password": "mallory"}).encode()
+        return self._statuses(iter([self._nginx.ask("PUT", "/mallory", body, Content_Type="application/json")]))
+
+    def _many(self, ask: Callable[[], int], times: int = 80) -> str:
+        # Those who wait for their turn are not waited for: what counts is that others are turned away.
+        def one(_number: int) -> int:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                return ask()
+            return 0
+
+        with ThreadPoolExecutor(times) as pool:
+            got = list(pool.map(one, range(times)))
+        return "429 after a while" if 429 in got and 0 in got else f"{sorted(set(got))}"
+
+    def _guess(self, method: str, path: str, body: str, **headers: str) -> int:
+        connection = self._nginx.socket()
+        connection.settimeout(3)
+        said = {
+            "Host": self._nginx.host,
+            "Content-Length": str(len(body)),
+            "X-Forwarded-For": f"10.1.{uuid.uuid4().int % 250}.1",
+        }
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in {**said, **headers}.items())]
+        with connection:
+            connection.sendall("\r\n".join([*lines, "", body]).encode())
+            return int(connection.recv(12).split()[1])
+
+    def guess_logins(self) -> str:
+        """Guess passwords at /+login, 80 at once, with another X-Forwarded-For each time."""
+        body = json.dumps({"user": "mallory", "password": "guess"})
+        return self._many(lambda: self._guess("POST", "/+login", body, Accept="application/json"))
+
+    def guess_elsewhere(self) -> str:
+        """Guess passwords at /+api, 80 at once."""
+        guess = base64.b64encode(b"mallory:guess").decode()
+        return self._many(lambda: self._guess("GET", "/+api", "", Authorization=f"Basic {guess}"))
+
+    def spoofed_headers(self) -> str:
+        """Have links made to another site, by X-Outside-Url, X-Forwarded-*, Forwarded and X-Real-IP."""
+        headers = {
+            "X_Outside_Url": f"https://{EVIL}",
+            "X_Forwarded_Host": EVIL,
+            "X_Forwarded_Proto": "http",
+            "X_Forwarded_For": EVIL,
+            "X_Forwarded_Port": "99",
+            "X_Real_IP": EVIL,
+            "Forwarded": f"host={EVIL};proto=http",
+        }
+        paths = ["/", "/+api", f"/{USER}/open", f"/{USER}/open/+simple/thing", f"/{USER}/open/+simple/thing/"]
+        for accept in ("text/html", "application/json", "application/vnd.pypi.simple.v1+json"):
+            for path in paths:
+                if EVIL.encode() in self._nginx.ask("GET", path, Accept=accept, **headers)[1]:
+                    return f"{path} names it"
+        return "not named"
+
+    def spoofed_host(self) -> str:
+        """Ask for another Host."""
+        try:
+            return str(self._nginx.ask("GET", "/", Host=EVIL)[0])
+        except http.client.HTTPException:
+            return "closed"
+
+    def paths(self) -> str:
+        """Read files of the server by paths that climb."""
+        for climb in ("../", "..%2f", "%2e%2e/", "%252e%252e%252f", "..%5c"):
+            for before in (f"/{USER}/open/+f/", f"/{USER}/open/thing/1.0/+doc/", "/+static/", "/+f/"):
+                for target in (".sqlite", "etc/passwd", "etc/devpi-ca/ca.key"):
+                    for times in (3, 6):
+                        status, body = self._nginx.ask("GET", before + climb * times + target)
+                        if LOOT.search(body):
+                            return f"{before}{climb * times}{target}: {status}"
+        return "nothing"
+
+    def _strays(self) -> int:
+        # The files of the index are where they belong, and so is what is unpacked of its documentation.
+        found = subprocess.run(
+            ["find", "/etc", "/opt", "/root", "/srv", "/tmp", "/usr", "/var", "-xdev", "-name", "*evilthing*"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.splitlines()
+        inside = (f"{self._directory}/+files/{USER}/", f"{self._directory}/{USER}/")
+        return len([path for path in found if not path.startswith(inside)])
+
+    def upload_names(self) -> str:
+        """Upload files whose names climb."""
+        accepted = 0
+        names = ("../../../evilthing-1.0.tar.gz", "/etc/cron.d/evilthing-2.0.tar.gz", "..%2f..%2fevilthing-3.0.tar.gz")
+        for number, name in enumerate(names, start=1):
+            with contextlib.suppress(ValueError):
+                fields = {"name": "evilthing", "version": f"{number}.0", "filetype": "sdist"}
+                self._owner.upload("file_upload", name, name.encode(), **fields)
+                accepted += 1
+        return f"{accepted} of {len(names)} accepted, {self._strays()} outside"
+
+    def documentation(self) -> str:
+        """Upload documentation whose members climb, and look at it."""
+        pages = io.BytesIO()
+        with zipfile.ZipFile(pages, "w") as archive:
+            for name in (
+                "index.html",
+                "../../../../../../tmp/evilthing.html",
+                "/tmp/evilthing.html",
+                "../../evilthing.html",
+            ):
+                archive.writestr(name, "evil")
+            link = zipfile.ZipInfo("evilthing-link.html")
+            link.external_attr = 0o120777 << 16
+            archive.writestr(link, f"{self._directory}/.sqlite")
+        self._owner.upload("doc_upload", "thing.doc.zip", pages.getvalue(), name="thing", version="1.0")
+        for name in ("index.html", "evilthing-link.html"):
+            if LOOT.search(self._nginx.ask("GET", f"/{USER}/open/thing/1.0/+doc/{name}")[1]):
+                return "loot"
+        return f"{self._strays()} outside"
+
+    def script(self) -> str:
+        """Upload a release whose description has scripts, as text, Markdown and reStructuredText, and look at it."""
+        scripts = Scripts()
+        for number, kind in enumerate(["text/plain", "text/markdown", "text/x-rst", "text/html", ""]):
+            described = {"description": f"{SCRIPT}\n\n[evil](javascript:alert(1))\n", "description_content_type": kind}
+            version = f"2.{number}"
+            self._owner.upload(
+                "file_upload",
+                f"thing-{version}.tar.gz",
+                kind.encode(),
+                name="thing",
+                version=version,
+                filetype="sdist",
+                summary=SCRIPT,
+                home_page="javascript:alert(1)",
+                author=SCRIPT,
+                **described,
+            )
+            status, page = self._nginx.ask("GET", f"/{USER}/open/thing/{version}", Accept="text/html")
+            if status != 200 or b"evil" not in page:
+                return f"{status}, no description"
+            scripts.feed(page.decode())
+        connection = http.client.HTTPConnection(self._nginx.name)
+        connection.sock = self._nginx.socket()
+        connection.request("GET", f"/{USER}/open/thing/2.1", headers={"Host": self._nginx.host, "Accept": "text/html"})
+        policy = connection.getresponse().headers["Content-Security-Policy"] or "none"
+        return f"{scripts.found} javascript: links in the pages, which browsers run by {policy.split(';')[0]}"
+
+    def large(self) -> str:
+        """Send a larger body than allowed, large headers, and a long path."""
+        login = {"X_Devpi_Auth": self._owner.token}
+        body = self._nginx.ask("POST", f"/{USER}/open/", b"", Content_Length=str(1 << 40), **login)[0]
+        headers = self._nginx.ask("GET", "/+api", X_Large="x" * 10_000)[0]
+        path = self._nginx.ask("GET", "/" + "x" * 10_000)[0]
+        return f"{body}, {headers}, {path}"
+
+    def slow(self) -> str:
+        """Begin 10 uploads and 105 logins, and never end them."""
+        begin = [
+            f"POST /{USER}/open/ HTTP/1.1\r\nHost: {self._nginx.host}\r\nContent-Length: 1000000\r\n\r\nx",
+            f"POST /+login HTTP/1.1\r\nHost: {self._nginx.host}\r\nContent-Length: 60000\r\n\r\nx",
+        ]
+        with contextlib.ExitStack() as stack:
+            held: list[socket.socket] = []
+            for times, text in zip((10, 105), begin, strict=True):
+                for _number in range(times):
+                    held.append(stack.enter_context(self._nginx.socket()))
+                    held[-1].sendall(text.encode())
+            time.sleep(1)
+            start = time.monotonic()
+            # Not a page that nginx has kept.
+            status = self._nginx.ask("GET", "/+api")[0]
+            return f"{status} within 5 s" if time.monotonic() - start < 5 else "slow"
+
+
+def main(url: str, port: str, table: str, directory: str) -> int:
+    """Print the table. Returns the exit status."""
+    known = {row["attack"]: row["result"] for row in json.loads(Path(table).read_text())}
+    wrong = 0
+    with Owner(Server(f"http://127.0.0.1:{port}")) as owner:
+        attacks = Attacks(Server(url), owner, Path(directory))
+        for name, attack in vars(Attacks).items():
+            if name.startswith("_"):
+                continue
+            begin = time.monotonic()
+            result = attack(attacks)
+            expected = known.pop(attack.__doc__, None)
+            wrong += result != expected
+            verdict = "as it should be" if result == expected else f"EXPECTED {expected}"
+            print(f"{attack.__doc__}: {result} ({verdict}, {time.monotonic() - begin:.1f} s)", flush=True)
+    print("\n".join(f"NOT TRIED: {name}" for name in known))
+    return 1 if wrong or known else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
