@@ -78,6 +78,12 @@ def users(*indexes: dict[str, object], **user: object) -> dict[str, object]:
     return {"devpi_layout_users": [{"name": "team", "password": SECRET, **user, "indexes": list(indexes)}]}
 
 
+ACME = {
+    "devpi_nginx_tls": "acme",
+    "devpi_nginx_acme_email": "admin@devpi.test",
+    "devpi_nginx_acme_agree_tos": True,
+}
+
 CASES = {
     "empty domain": ({"devpi_domain": ""}, ["devpi_domain is ''", "devpi.example.org"]),
     "domain with scheme": (
@@ -143,6 +149,23 @@ CASES = {
             "devpi_nginx_tls_key": "/nowhere/server.key",
         },
         ["devpi_nginx_tls_certificate", "/nowhere/server.crt"],
+    ),
+    "ACME without an address": (
+        {"devpi_nginx_tls": "acme", "devpi_nginx_acme_agree_tos": True},
+        ["devpi_nginx_acme_email is ''", "admin@example.org"],
+    ),
+    "ACME without the terms": ({**ACME, "devpi_nginx_acme_agree_tos": False}, ["devpi_nginx_acme_agree_tos is false"]),
+    "ACME server without its path": (
+        {**ACME, "devpi_nginx_acme_directory": "https://acme.test"},
+        ["devpi_nginx_acme_directory is 'https://acme.test'", "/directory"],
+    ),
+    "external account binding without its identifier": (
+        {**ACME, "devpi_nginx_acme_eab_hmac_key": SECRET},
+        ["devpi_nginx_acme_eab_kid is ''", "give both"],
+    ),
+    "hook for the DNS that is missing": (
+        {**ACME, "devpi_nginx_acme_dns_hook": "/nowhere/hook"},
+        ["devpi_nginx_acme_dns_hook is '/nowhere/hook'", "an executable"],
     ),
     "freshness of a page out of range": (
         {"devpi_nginx_page_freshness": 0},

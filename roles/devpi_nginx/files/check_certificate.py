@@ -1,6 +1,7 @@
 """Does a client that trusts this certificate accept it, with this key, for this domain? A handshake in memory tells.
 
 Arguments: the paths of the certificate and the key, the domain. Where it does not, exits with a sentence that says why.
+Prints "public" where a client does that trusts what this host trusts.
 """
 
 from __future__ import annotations
@@ -16,16 +17,20 @@ def no_passphrase() -> str:
     raise ValueError("the key has a passphrase, which nginx could not ask for at a boot")
 
 
-def try_handshake(certificate: str, key: str, domain: str) -> None:
+def trusting(certificate: str) -> ssl.SSLContext:
+    """Return a client that trusts this certificate alone."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    client.load_verify_locations(certificate)
+    return client
+
+
+def try_handshake(certificate: str, key: str, domain: str, client: ssl.SSLContext) -> None:
     """Let a server and a client in memory agree. Raises OSError (ssl.SSLError among them) or ValueError."""
     for path in (certificate, key):
         Path(path).read_bytes()  # ssl would not say which of the two is missing
     served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     served.load_cert_chain(certificate, key, password=no_passphrase)
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    client.load_verify_locations(certificate)
-
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     asking = client.wrap_bio(to_client, to_server, server_hostname=domain)
     answering = served.wrap_bio(to_server, to_client, server_side=True)
@@ -49,6 +54,9 @@ def explain(error: OSError | ValueError) -> str:
 
 if __name__ == "__main__":
     try:
-        try_handshake(*sys.argv[1:])
+        try_handshake(*sys.argv[1:], trusting(sys.argv[1]))
     except (OSError, ValueError) as error:
         sys.exit(explain(error))
+    with contextlib.suppress(ssl.SSLCertVerificationError):
+        try_handshake(*sys.argv[1:], ssl.create_default_context())
+        print("public")
