@@ -438,6 +438,11 @@ class Client:
         kind = headers.get("Content-Type", "no content type").split(";")[0]
         if "HTTP request was sent to HTTPS port" in page:
             return f"{self.url} speaks TLS: write url: https://{urlsplit(self.url).netloc}."
+        if status == 401:
+            return (
+                f"{self.url} shows this to nobody without a login (401): give login_user, and login_password or "
+                "login_password_file. On the host of devpi-server, its own port needs none."
+            )
         if status == 413:
             return (
                 f"{self.url} refuses an upload of that size (413): raise the limit of what stands in front of "

@@ -12,7 +12,8 @@ short_description: Tell the version, users and indexes of devpi-server
 version_added: "0.1.0"
 description:
   - Tells the version, the features, the users and the indexes of devpi-server.
-  - A login is needed only where a plugin such as devpi-lockdown hides them.
+  - A login is needed only where a plugin such as devpi-lockdown hides them, or the nginx of the role
+    P(wheelhouse.devpi.devpi_nginx#role), which leaves them open on the host itself alone.
   - Secrets are left out. In URLs of mirrors, user and password are replaced by asterisks.
 author:
   - The wheelhouse founders (@wheelhouse)

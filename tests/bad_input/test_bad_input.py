@@ -95,6 +95,10 @@ CASES = {
         {"devpi_server_outside_url": "devpi.test"},
         ["devpi_server_outside_url is 'devpi.test'", "https://"],
     ),
+    "less memory than a start takes": (
+        {"devpi_server_memory_max_mib": 512},
+        ["devpi_server_memory_max_mib is 512", "from 1024 to"],
+    ),
     "mirror URL without scheme": (
         users({"name": "near", "type": "mirror", "mirror_url": "mirrors.aliyun.com/pypi/simple/"}),
         ["devpi_layout_users[0].indexes[0].mirror_url", "'mirrors.aliyun.com/pypi/simple/'", "https://"],

@@ -13,7 +13,6 @@ import http.client
 import io
 import json
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -222,22 +221,22 @@ class Attacks:
         return f"{body}, {headers}, {path}"
 
     def slow(self) -> str:
-        """Begin 10 uploads and 105 logins, and never end them."""
-        begin = [
-            f"POST /{USER}/open/ HTTP/1.1\r\nHost: {self._nginx.host}\r\nContent-Length: 1000000\r\n\r\nx",
+        """Begin 210 requests with bodies, some to read and some to log in, and never end them."""
+        heads = [
+            f"GET /{USER}/+api HTTP/1.1\r\nHost: {self._nginx.host}\r\nContent-Length: 60000\r\n\r\nx",
             f"POST /+login HTTP/1.1\r\nHost: {self._nginx.host}\r\nContent-Length: 60000\r\n\r\nx",
         ]
         with contextlib.ExitStack() as stack:
-            held: list[socket.socket] = []
-            for times, text in zip((10, 105), begin, strict=True):
-                for _number in range(times):
-                    held.append(stack.enter_context(self._nginx.socket()))
-                    held[-1].sendall(text.encode())
+            for head in heads * 105:
+                stack.enter_context(self._nginx.socket()).sendall(head.encode())
             time.sleep(1)
-            start = time.monotonic()
+            begin = time.monotonic()
             # Not a page that nginx has kept.
-            status = self._nginx.ask("GET", "/+api")[0]
-            return f"{status} within 5 s" if time.monotonic() - start < 5 else "slow"
+            try:
+                status = self._nginx.ask("GET", "/+api")[0]
+            except TimeoutError:
+                return "no answer"
+            return f"{status} within 5 s" if time.monotonic() - begin < 5 else f"{status}, slow"
 
 
 def main(url: str, port: str, table: str, directory: str) -> int:

@@ -77,6 +77,12 @@ def test_proxy_without_devpi_behind(devpi: FakeDevpi, status: int) -> None:
     assert "systemctl status devpi-server" in message
 
 
+def test_proxy_that_wants_a_login(devpi: FakeDevpi) -> None:
+    page = "<html><title>401 Authorization Required</title></html>"
+    message = failure(devpi, lambda handler: handler.reply(401, page, "text/html"))
+    assert f"{devpi.url} shows this to nobody without a login (401): give login_user" in message
+
+
 def test_html_where_json_was_due(devpi: FakeDevpi) -> None:
     page = "<html><head><title>Welcome to\n nginx!</title></head></html>"
     message = failure(devpi, lambda handler: handler.reply(200, page, "text/html; charset=utf-8"))
