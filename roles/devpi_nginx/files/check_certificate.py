@@ -41,7 +41,8 @@ def try_handshake(certificate: str, key: str, domain: str, client: ssl.SSLContex
 
 def explain(error: OSError | ValueError) -> str:
     """Return a sentence that says what is wrong."""
-    if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+    # The second is what OpenSSL says of a key of another kind, such as one for RSA.
+    if getattr(error, "reason", None) in {"KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED", "KEY_TYPE_MISMATCH"}:
         return "the key does not belong to the certificate."
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"{error.verify_message.rstrip('.')}."
