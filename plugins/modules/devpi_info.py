@@ -15,6 +15,17 @@ description:
   - A login is needed only where a plugin such as devpi-lockdown hides them, or the nginx of the role
     P(wheelhouse.devpi.devpi_nginx#role), which leaves them open on the host itself alone.
   - Secrets are left out. In URLs of mirrors, user and password are replaced by asterisks.
+options:
+  compare_with:
+    description:
+      - Mirrors by their full name, such as V(root/pypi). They are asked for the name of each project that another index
+        has itself, and RV(shared_names) tells which they have as well. Whoever publishes under such a name where a
+        mirror gets its files attacks those who install it without the protection of devpi (C(mirror_whitelist)), or
+        from both indexes at once (C(--extra-index-url)).
+      - That is one request for each project and mirror, which devpi may pass on to the upstream.
+    type: list
+    elements: str
+    default: []
 author:
   - The wheelhouse founders (@wheelhouse)
 extends_documentation_fragment:
@@ -30,6 +41,12 @@ EXAMPLES = r"""
 - name: The mirror is set
   ansible.builtin.assert:
     that: devpi.indexes['root/pypi'].mirror_url is match('https://mirrors.aliyun.com/')
+
+- name: Look for names of ours that somebody else has in public
+  wheelhouse.devpi.devpi_info:
+    compare_with: [root/pypi]
+  register: devpi
+  failed_when: devpi is failed or devpi.shared_names | length > 0
 """
 
 RETURN = r"""
@@ -59,21 +76,45 @@ indexes:
   returned: success
   type: dict
   sample: {"root/pypi": {"type": "mirror", "volatile": false, "mirror_url": "https://mirrors.aliyun.com/pypi/simple/"}}
+shared_names:
+  description: Projects that an index and a mirror have both, of the mirrors in O(compare_with).
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"name": "our-tool", "index": "team/prod", "mirror": "root/pypi"}]
 """
 
+import typing as t
 
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, path_of
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import MIRROR_TYPES, Config
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._module import DevpiModule
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import indexes_of
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import masked
 
 
+def shared_names(client: Client, indexes: t.Mapping[str, Config], mirrors: t.Sequence[str]) -> list[dict[str, str]]:
+    """Return the projects that an index and one of the mirrors have both. Raises ApiError."""
+    for mirror in mirrors:
+        if indexes.get(mirror, {}).get("type") not in MIRROR_TYPES:
+            raise ApiError(f"compare_with names {mirror!r}: it has to be a mirror of the server, such as root/pypi.")
+    return [
+        {"name": name, "index": index, "mirror": mirror}
+        for index, config in sorted(indexes.items())
+        if mirrors and config["type"] not in MIRROR_TYPES
+        for name in sorted(client.get(path_of(index)).get("projects", []))
+        for mirror in mirrors
+        if client.page_if_exists(mirror, name) is not None
+    ]
+
+
 def main() -> None:
     """Run the module."""
-    module = DevpiModule({})
+    module = DevpiModule({"compare_with": {"type": "list", "elements": "str", "default": []}})
     try:
         actual = module.read()
         features = module.client.get("/+api").get("features", [])
+        shared = shared_names(module.client, indexes_of(actual), module.params["compare_with"])
     except ApiError as reason:
         module.fail_json(msg=str(reason))
     module.exit_json(
@@ -86,6 +127,7 @@ def main() -> None:
             for name, user in actual.items()
         },
         indexes=masked(indexes_of(actual)),
+        shared_names=shared,
     )
 
 

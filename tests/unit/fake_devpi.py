@@ -33,7 +33,8 @@ class FakeDevpi:
     ``users`` is what GET / returns; ``uploads`` the projects of an index, or those that a mirror has in its cache;
     ``cached_files`` the projects of which a mirror has files too; ``links`` from which upstream a mirror's links to a
     project are; ``not_upstream`` projects that an upstream does not have; ``files`` what devpi 7 keeps of the page of a
-    project, as JSON tells it; ``rules`` what it keeps at a project.
+    project, as JSON tells it; ``rules`` what it keeps at a project; ``upstream_names`` the projects that mirrors have
+    pages of.
     ``seen`` is every request so far, ``bodies`` what they sent, ``connections`` how many there were.
     ``mischief`` holds answers to give instead of the right one: a function for each request, first come first served,
     None for a request that shall be answered as usual.
@@ -51,6 +52,7 @@ class FakeDevpi:
         self.not_upstream: set[str] = set()
         self.files: dict[str, list[dict[str, Any]]] = {}
         self.rules: dict[str, dict[str, Any]] = {}
+        self.upstream_names: set[str] = set()
         self.seen: list[tuple[str, str]] = []
         self.bodies: list[Any] = []
         self.mischief: list[Callable[[Handler], None] | None] = []
@@ -104,6 +106,8 @@ class FakeDevpi:
         return False
 
     def _simple(self, name: str, index: str, project: str, refresh: str) -> tuple[int, dict[str, Any]]:
+        if f"{name}/{index}/{project}" in self.upstream_names:
+            return 200, {"files": []}
         if not refresh or project in self.not_upstream:
             return 404, {}
         if self.version >= "7":
