@@ -1,7 +1,7 @@
 # The commands of the repository. `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup site down test test-fast bench-quick lint lock docs clean
+.PHONY: help setup site down test test-fast bench bench-quick lint lock docs clean
 
 SUITE ?= bookworm
 
@@ -28,6 +28,9 @@ test-fast: setup ## What takes less than a minute: lint, unit and consistency
 
 bench-quick: setup ## How fast the front is, against the limit and the generated vhost, on a disposable host (SUITE=trixie)
 	@tests/bench/front/run '$(SUITE)'
+
+bench: setup ## Every other index and cache beside ours, on a disposable host; writes docs/benchmarks.md (25 minutes, SUITE=trixie)
+	@tests/bench/front/run '$(SUITE)' full $(BENCH)
 
 lint: setup ## ansible-lint, yamllint, ruff and mypy
 	@tests/run lint
