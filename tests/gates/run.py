@@ -48,6 +48,8 @@ class Part:
     cleanup: str = ""
     #: Measures: nothing may run beside it.
     alone: bool = False
+    #: The gates do the same: it runs only where it is named.
+    repeated: bool = False
 
     def is_called(self, name: str) -> bool:
         """Whether a name on the command line stands for this part."""
@@ -97,7 +99,7 @@ def parts() -> list[Part]:
                 "mypy tools tests/gates tests/consistency",
             ],
         ),
-        Part("unit", ["pytest tests/unit"]),
+        Part("unit", ["pytest tests/unit"], repeated=True),
         Part("consistency", ["pytest tests/consistency"]),
         Part(
             "docs",
@@ -306,14 +308,18 @@ def report(results: list[Result], seconds: float) -> None:
 
 
 def choose(known: list[Part], names: Sequence[str]) -> list[Part]:
-    """Return the named parts, without a name all. A name such as `gate` stands for all parts that begin with `gate-`.
+    """Return the named parts, without a name all but those that are repeated.
+
+    A name such as `gate` stands for all parts that begin with `gate-`.
 
     Raises KeyError with a name that stands for none.
     """
     for name in names:
         if not any(part.is_called(name) for part in known):
             raise KeyError(name)
-    return [part for part in known if not names or any(part.is_called(name) for name in names)]
+    if not names:
+        return [part for part in known if not part.repeated]
+    return [part for part in known if any(part.is_called(name) for name in names)]
 
 
 def main() -> int:
