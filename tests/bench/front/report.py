@@ -28,10 +28,10 @@ COLOURS = {OURS: "#1a7f5a", LIMIT: "#9aa0a6", DIRECT: "#9aa0a6"}
 COLOURS |= {"vhost of devpi-gen-config": "#e0a030", "devpi alone": "#e0a030"}
 OTHER = "#5b7db1"
 #: What the page says of a run on a machine with other work.
-DISTURBED = (
-    "\n**This run was disturbed**: the machine had other work all the while, as its load average tells. The turns lay that "
-    "on all\nalike, but single figures are off by a third and more; small differences between candidates mean nothing.\n"
-)
+DISTURBED = """
+**This run was disturbed**: the machine had other work all the while, as its load average tells. The turns lay that on
+all alike, but single figures are off by a third and more; small differences between candidates mean nothing.
+"""
 SHAPES, LOADS = ("big", "small"), (1, 8, 64)
 Form = Callable[[float], str]
 Columns = dict[str, tuple[str, str, Form]]
