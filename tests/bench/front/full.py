@@ -347,7 +347,7 @@ def main() -> None:
     """Measure, and write the results."""
     parser = argparse.ArgumentParser()
     parser.add_argument("results", type=Path)
-    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--turns", type=int, default=2, choices=(1, 2, 3), help="each needs cold indexes of its own")
     parser.add_argument("--seconds", type=float, default=1, help="of a turn; some take two or three times as long")
     parser.add_argument("--only", nargs="+", default=[one.name for one in CANDIDATES], help="names of candidates")
     parser.add_argument("--more", action="store_true", help="add to RESULTS what an earlier call measured there")
