@@ -347,7 +347,7 @@ def main() -> None:
     """Measure, and write the results."""
     parser = argparse.ArgumentParser()
     parser.add_argument("results", type=Path)
-    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--turns", type=int, default=2, choices=(1, 2, 3), help="each needs cold indexes of its own")
     parser.add_argument("--seconds", type=float, default=1, help="of a turn; some take two or three times as long")
     parser.add_argument("--only", nargs="+", default=[one.name for one in CANDIDATES], help="names of candidates")
     parser.add_argument("--more", action="store_true", help="add to RESULTS what an earlier call measured there")
@@ -357,7 +357,7 @@ def main() -> None:
     found = about(bench.chosen) | {"load_begin": os.getloadavg()[0], "turns": options.turns, "seconds": options.seconds}
     if options.more:
         earlier = json.loads(options.results.read_text())
-        found |= {key: earlier["about"][key] for key in ("date", "load_begin", "minutes", "failed")}
+        found |= {key: earlier["about"][key] for key in ("date", "load_begin", "minutes", "calls", "failed")}
         bench.results, bench.failed = earlier["results"], found["failed"]
         bench.cold_indexes = earlier["about"]["cold_indexes"]
     else:
@@ -367,6 +367,7 @@ def main() -> None:
     found |= {
         "load_end": os.getloadavg()[0],
         "minutes": found.get("minutes", 0) + (time.monotonic() - bench.begin) / 60,
+        "calls": found.get("calls", 0) + 1,
         "cold_indexes": bench.cold_indexes,
         "candidates": [{"name": one.name, "note": one.note, "holds": one.holds} for one in bench.chosen],
         "failed": bench.failed,

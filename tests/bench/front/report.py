@@ -27,6 +27,11 @@ OURS, LIMIT, DIRECT = "ours", "the limit", "the upstream itself"
 COLOURS = {OURS: "#1a7f5a", LIMIT: "#9aa0a6", DIRECT: "#9aa0a6"}
 COLOURS |= {"vhost of devpi-gen-config": "#e0a030", "devpi alone": "#e0a030"}
 OTHER = "#5b7db1"
+#: What the page says of a run on a machine with other work.
+DISTURBED = """
+**This run was disturbed**: the machine had other work all the while, as its load average tells. The turns lay that on
+all alike, but single figures are off by a third and more; small differences between candidates mean nothing.
+"""
 SHAPES, LOADS = ("big", "small"), (1, 8, 64)
 Form = Callable[[float], str]
 Columns = dict[str, tuple[str, str, Form]]
@@ -160,6 +165,9 @@ def plot(results: Results, target: Path) -> None:
         if cell == "uv, cold":
             after = results.median("install", "uv, prefetched", OURS, "seconds")
             bars += [("ours, after devpi_prefetch", after)] if after is not None else []
+        if not bars:  # It was not measured.
+            axis.set_axis_off()
+            continue
         bars.sort(key=lambda bar: bar[1], reverse=key == "seconds")
         colours = [COLOURS[OURS] if name.startswith(OURS) else COLOURS.get(name, OTHER) for name, _value in bars]
         drawn = axis.barh([name for name, _value in bars], [value for _name, value in bars], color=colours, height=0.7)
@@ -238,7 +246,9 @@ def page(results: Results, template: str) -> str:
         **{name: about[name] for name in ("date", "cpu", "cores", "memory_gb", "system", "turns")},
         "versions": ", ".join(f"{name} {version}" for name, version in about["versions"].items()),
         "seconds": f"{about['seconds']:g} to {about['seconds'] * 3:g}",
-        "minutes": f"{about['minutes']:.0f}",
+        "minutes": f"{about['minutes']:.0f} minutes"
+        + (f", in {about['calls']} pieces one after the other, on one host" if about["calls"] > 1 else ""),
+        "disturbed": DISTURBED if max(about["load_begin"], about["load_end"]) > about["cores"] / 2 else "",
         "load_begin": f"{about['load_begin']:.1f}",
         "load_end": f"{about['load_end']:.1f}",
         "requests": f"{sum(int(row.get('requests', 0)) for row in results.rows):,}",
