@@ -182,7 +182,9 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, and fail where a page is not up to date")
     options = parser.parse_args()
     wanted = pages()
-    there = {path: path.read_text() for folder in (".", "roles", "modules") for path in (DOCS / folder).glob("*.md")}
+    # In the folder itself there are pages by other hands.
+    known = wanted.keys() | {path for folder in ("roles", "modules") for path in (DOCS / folder).glob("*.md")}
+    there = {path: path.read_text() for path in known if path.exists()}
     stale = sorted(path for path in wanted.keys() | there.keys() if wanted.get(path) != there.get(path))
     for path in stale:
         print(path.relative_to(CHECKOUT))

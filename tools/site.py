@@ -100,7 +100,7 @@ def make_hosts(suite: str) -> None:
     run([HOSTS, "up", CLIENT, suite, f"{DOMAIN}={SERVER}"])
     (STATE / "inventory.yml").write_text(
         "---\nall:\n  vars:\n    ansible_user: root\n"
-        f"    ansible_ssh_common_args: -F {STATE}/ssh_config\n"
+        f"    ansible_ssh_args: -F {STATE}/ssh_config\n"
         # The CAs that this machine trusts beside Debian's are those of the route to the public index.
         "devpi_servers:\n  vars:\n    devpi_server_ca_certificates: "
         f"{[str(path) for path in sorted(Path('/usr/local/share/ca-certificates').glob('**/*.crt'))]}\n"

@@ -28,7 +28,7 @@ def inventory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         "all": {
             "vars": {
                 "ansible_user": "root",
-                "ansible_ssh_common_args": f"-F {CHECKOUT}/.hosts/ssh_config",
+                "ansible_ssh_args": f"-F {CHECKOUT}/.hosts/ssh_config",
                 "devpi_domain": "devpi.test",
             }
         },
