@@ -8,6 +8,7 @@ readable() {
   local user=$1
   shift
   find "$@" -type f -print0 >/tmp/files
+  # shellcheck disable=SC2016 # The shell of the user expands it.
   runuser -u "$user" -- xargs -0 sh -c 'for file; do if test -r "$file"; then echo "$file"; fi; done' sh </tmp/files >/tmp/read
   sed 's/^/read: /' /tmp/read >&2
   echo "$(wc -l </tmp/read) of $(tr -dc '\0' </tmp/files | wc -c)"

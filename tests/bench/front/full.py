@@ -318,7 +318,7 @@ def about(chosen: list[Candidate]) -> dict[str, Any]:
     for candidate in chosen:
         if candidate.package:
             lock = (HERE / "candidates" / f"{candidate.package}.txt").read_text()
-            versions[candidate.package] = re.search(rf"^{candidate.package}(?:\[\w+\])?==(\S+)", lock, re.MULTILINE)[1]  # type: ignore[index]  # a lock names it
+            versions[candidate.package] = re.findall(rf"^{candidate.package}(?:\[\w+\])?==(\S+)", lock, re.MULTILINE)[0]
     return {
         "cpu": cpu[1] if cpu else platform.machine(),
         "cores": os.cpu_count(),
