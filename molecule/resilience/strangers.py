@@ -18,7 +18,8 @@ from typing import ClassVar
 from front import JSON_TYPE, Checks, ask
 
 PAGE = "/team/public/+simple/kept/"
-BROWSER = {"User-Agent": "Mozilla/5.0"}
+#: devpi has another page for browsers, with buttons. Whoever asks for JSON gets the same, whatever the agent.
+BROWSER = {"User-Agent": "Mozilla/5.0", "Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 WHO: dict[str, dict[str, str]] = {
     "nobody": {},
     "password": {"Authorization": "Basic c29tZWJvZHk6c2VjcmV0"},
