@@ -11,7 +11,6 @@ before=$(refused)
 if runuser -u devpi -- timeout 1 bash -c ': </dev/tcp/192.0.2.1/443' 2>/dev/null; then exit 1; fi
 echo "refused on port 443: $(($(refused) - before))"
 
-
 for verb in start reload restart stop; do
   systemctl "$verb" nftables
   nft list chain inet devpi devpi | grep reject >/dev/null

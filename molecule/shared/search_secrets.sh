@@ -21,7 +21,8 @@ if journalctl --no-pager | grep --fixed-strings --file "$secrets" >/dev/null; th
 if cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' | grep --fixed-strings --file "$secrets" >/dev/null; then
   found "the arguments of a process"
 fi
-search() { xargs -0 --no-run-if-empty grep --no-messages --fixed-strings --files-with-matches --file "$secrets" || [ $? -le 123 ]; }
+# 123 is what xargs makes of grep's 1, that it found nothing, and of its 2, that a file went away meanwhile.
+search() { xargs -0 --no-run-if-empty grep --no-messages --fixed-strings --files-with-matches --file "$secrets" || [ $? = 123 ]; }
 # -1M would be none but the empty files, because find rounds up.
 leaks=$(find /etc /opt /srv /var /tmp /run -xdev -type f -perm -o+r -size -1024k -print0 | search)
 [ -z "$leaks" ] || found "$leaks, which others can read"
