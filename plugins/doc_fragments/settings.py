@@ -100,12 +100,16 @@ mirror_url:
       requests for each such project. Where the module is killed at that moment, devpi goes on with the links that it
       has, and before the next run it knows no other projects, and other accounts of its host could answer in place of
       the mirror.
-    - That way needs C(url) on loopback, an upstream without a login, and pages in JSON with sizes and SHA-256. Of other
-      pages that are the same on both mirrors, 7.0.0b4 goes on fetching the files that are not in its cache from the old
-      one. RV(stale_projects) names these projects. Where it matters, send C(DELETE) to C(/root/pypi/NAME?force), which
-      deletes the files of the project from the cache too.
-    - Where a page changes that gives no sizes, 7.0.0b4 answers 500 for the files of it that are in its cache, unless
-      what stands in front of it serves them straight from disk.
+    - Of a project that the new mirror does not have, the files in the cache stay and its other files go. With both
+      versions, the mirror points at the module for a moment for that too.
+    - Before anything changes, a switch with devpi 7 is refused where the new mirror does not answer, and where C(url) is
+      not on loopback although there are files in the cache. Check mode does not see that. With devpi 6 and such a
+      C(url), RV(stale_projects) names the projects that the new mirror does not have.
+    - With 7.0.0b4, it is also refused where there are files in the cache and the new mirror gives no sizes and SHA-256
+      on their pages, as those in HTML and in JSON 1.0 do. Where such a page changes, 7.0.0b4 answers 500 for the files
+      of it that are in its cache, switched or not, unless what stands in front of it serves them straight from disk.
+    - Where the new mirror gives no hashes at all, devpi 6 fetches a file again when it is asked for. It keeps the old
+      one at its old URL.
     - A new mirror needs it. devpi-server dies at its next start of a mirror without it.
     - User and password in it are not shown in diffs or logs, but devpi itself shows them to everybody.
   type: str

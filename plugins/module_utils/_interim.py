@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urljoin
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import JSON_TYPE
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page, Probe, ProbeError
 
 GRACE = 1.0
 """Seconds for which it still answers at the end: devpi may have begun requests that have its URL."""
@@ -33,9 +33,11 @@ def differing_page(page: Page) -> bytes | None:
     It has a condition that each version of Python meets, another one each time: devpi may still have that of the last
     switch.
 
-    Returns None for a page that would do harm to files in the cache. What devpi knows of them, it writes anew too
-    (``save_links`` in devpi_server/model/remote.py, 7.0.0b4): it finds none without its SHA-256, and serves none
-    without its size, which only JSON from version 1.1 on has.
+    Returns None for a page that would do harm to files in the cache. What devpi knows of them, it writes anew too. It
+    finds none without its SHA-256, and answers 500 for one without its size, which only JSON from version 1.1 on has:
+    ``save_links`` (devpi_server/model/remote.py, 7.0.0b4, lines 630 and 672) puts the size that the page gives, None,
+    in place of the known one, and ``gethttpheaders`` (filestore.py) makes the header ``Content-Length: None`` of it.
+    That needs no switch: mirror a page in HTML with hashes, fetch a file, and let the page get another one.
     """
     any_python = f">=0.{time.time_ns()}"
     try:
@@ -58,18 +60,20 @@ def differing_page(page: Page) -> bytes | None:
 
 
 class Interim(ThreadingHTTPServer):
-    """Has ``pages`` by the name of their project, and sends who asks for anything else to ``upstream``, a URL.
+    """Has ``pages`` by the name of their project, None where there is none, and asks the upstream for all others.
 
-    ``fetched`` holds the projects whose page was asked for.
+    It asks with the login of the upstream, which devpi would not send to where it was sent on. ``login`` becomes part
+    of its own URL, because devpi sends that when it fetches a file. ``fetched`` holds the projects whose page was asked
+    for.
     """
 
     daemon_threads = True
 
-    def __init__(self, pages: t.Mapping[str, bytes], upstream: str) -> None:
+    def __init__(self, pages: t.Mapping[str, bytes | None], upstream: Probe, login: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}/"
+        self.url = f"http://{login}{'@' if login else ''}127.0.0.1:{self.server_port}/"
         self.pages = pages
-        self.upstream = upstream.rstrip("/")
+        self.upstream = upstream
         self.fetched: set[str] = set()
 
     def handle_error(self, request: t.Any, client_address: t.Any) -> None:
@@ -83,26 +87,50 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
     def do_GET(self) -> None:
-        """Send a page, or the way to the upstream."""
+        """Send a page, or what the upstream says."""
         project = self.path.strip("/")
-        page = self.server.pages.get(project)
+        if project not in self.server.pages:
+            self._hand_on(project)
+            return
+        self.server.fetched.add(project)
+        page = self.server.pages[project]
         if page is None:
-            self.send_response(302)
-            self.send_header("Location", self.server.upstream + self.path)
+            self._reply(404, "text/plain", b"no such page")
         else:
-            self.server.fetched.add(project)
-            self.send_response(200)
-            self.send_header("Content-Type", JSON_TYPE)
-            self.send_header("Content-Encoding", "gzip")
-        self.send_header("Content-Length", str(len(page or b"")))
+            self._reply(200, JSON_TYPE, page, {"Content-Encoding": "gzip"})
+
+    def _hand_on(self, project: str) -> None:
+        try:
+            page = self.server.upstream.page(project)
+            self._reply(page.status, page.kind, absolute(page).encode())
+        except (ProbeError, ValueError, KeyError, TypeError, AttributeError):
+            self._reply(502, "text/plain", b"no answer from the upstream")
+
+    def _reply(self, status: int, kind: str, body: bytes, headers: t.Mapping[str, str] | None = None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(page or b"")
+        self.wfile.write(body)
+
+
+def absolute(page: Page) -> str:
+    """Return the text of a page so that its links lead to the same places from everywhere."""
+    if page.status != 200:
+        return page.text
+    if page.kind != JSON_TYPE:
+        # The first one counts (``HTMLPage`` in devpi_server/htmlpage.py).
+        return page.text if "<base" in page.text.lower() else f'<base href="{page.url}">{page.text}'
+    told = json.loads(page.text)
+    return json.dumps({**told, "files": [{**file, "url": urljoin(page.url, file["url"])} for file in told["files"]]})
 
 
 @contextmanager
-def interim_upstream(pages: t.Mapping[str, bytes], upstream: str) -> t.Iterator[Interim]:
+def interim_upstream(pages: t.Mapping[str, bytes | None], upstream: Probe, login: str = "") -> t.Iterator[Interim]:
     """Let an Interim answer on a free port of loopback during a ``with`` block. Raises OSError where there is none."""
-    with Interim(pages, upstream) as server:
+    with Interim(pages, upstream, login) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:

@@ -26,7 +26,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import (
 )
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._presets import preset_settings
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Findings, ProbeError
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._switch import leave_old_upstream, settled
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._switch import leave_old_upstream, settled, survey
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import find_circle, masked
 
 SET_BY_DEVPI_INIT = "(set by devpi-init)"
@@ -407,16 +407,24 @@ def index_types(actual: Mapping[str, Config]) -> dict[str, str | None]:
 
 
 def apply(changes: Sequence[Change], client: Client, dialect: Dialect) -> list[str]:
-    """Write the changes in their order. Raises StoppedError at the first that fails.
+    """Write the changes in their order. Raises StoppedError at the first that fails, and RefusedError before it.
 
     Returns the projects (``user/index/project``) of switched mirrors that may have kept links to the old upstream.
     """
     done: list[Change] = []
     stale: list[str] = []
     try:
+        pages = {
+            change.name: survey(client, dialect, change.name, change.switched)
+            for change in changes
+            if change.switched is not None
+        }
+    except ApiError as reason:
+        raise RefusedError([str(reason)]) from reason
+    try:
         for change in changes:
             if change.switched is not None:
-                stale += leave_old_upstream(client, dialect, change.name, change.switched)
+                stale += leave_old_upstream(client, dialect, change.name, change.switched, pages[change.name])
             for method, path, body in change.requests:
                 client.write(method, path, body)
             done.append(change)

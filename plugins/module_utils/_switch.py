@@ -23,7 +23,8 @@ from urllib.parse import quote, urlsplit
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, is_loopback, path_of
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import Config, Dialect
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import differing_page, interim_upstream
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Probe, ProbeError
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._kept import kept_page
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page, Probe, ProbeError
 
 _MARK = re.compile(r"#unfinished-switch;list=(yes|no);expiry=(\d*)(?:;to=(.+))?$")
 
@@ -33,7 +34,15 @@ NO_VERSION = "no-such-version"
 NO_PROJECT = "no-such-project"
 
 PATIENCE = 3
-"""After how many requests in succession without an answer an upstream counts as down."""
+"""How often an upstream is asked for a page before it counts as down."""
+
+NO_SUCH_PAGE = (403, 404, 410)
+"""What upstreams answer for a project that they do not have."""
+
+LOSES_SIZES = re.compile(r"7\.0\.0b[1-4]$")
+"""The versions of devpi-server that were seen to stop serving files; see ``differing_page``."""
+
+Pages = t.Dict[str, t.Optional[bytes]]
 
 
 def settled(config: Config, dialect: Dialect) -> Config:
@@ -48,15 +57,55 @@ def settled(config: Config, dialect: Dialect) -> Config:
     return {**rest, url: mark[3] or config[url][: mark.start()], no_list: mark[1] == "no"}
 
 
-def leave_old_upstream(client: Client, dialect: Dialect, index: str, final: Config) -> list[str]:
+def survey(client: Client, dialect: Dialect, index: str, final: Config) -> Pages:
+    """Get what a mirror on devpi 7 needs for its way to a new upstream, before anything of it changes.
+
+    Returns a page for each project with files in the cache, None where the new upstream has none. Raises ApiError where
+    the mirror would not come out of it with all of its cache and without links to the old upstream.
+    """
+    if dialect.major < 7:
+        return {}
+    url = dialect.word("mirror_url")
+    projects = _projects_with_files(client, dialect, path_of(index))
+    if not projects:
+        return {}
+    if not is_loopback(urlsplit(client.url).hostname or ""):
+        raise ApiError(
+            f"{index}: devpi-server {client.version} keeps links to the old mirror of {_some(projects)} unless this "
+            f"module stands in for the new one for a moment, and from {client.url} it may not reach that: run the task "
+            "on the host of devpi-server (delegate_to), with url on loopback, such as http://127.0.0.1:3141."
+        )
+    probe = Probe(final[url], client.version, client.timeout)
+    answers = {name: _asked_patiently(probe, index, name) for name in projects}
+    if {answer.status for answer in answers.values()} == {403}:
+        # It may be the login.
+        raise ApiError(_no_page(index, answers[projects[0]]))
+    pages: Pages = {}
+    unfit = []
+    for name, answer in answers.items():
+        page = differing_page(answer)
+        if page is None and answer.status == 200:
+            unfit.append(name)
+        else:
+            pages[name] = page
+    if unfit and LOSES_SIZES.match(client.version):
+        raise ApiError(
+            f"{index}: the new mirror does not give the sizes and the SHA-256 of all files of {_some(unfit)}, and "
+            f"devpi-server {client.version} would no longer serve those that it has of them: take a mirror with pages in "
+            "JSON 1.1 that have both, keep devpi 6, or delete the projects with their files first (DELETE "
+            f"{client.url}{path_of(index)}/{unfit[0]}?force)."
+        )
+    return pages
+
+
+def leave_old_upstream(client: Client, dialect: Dialect, index: str, final: Config, pages: Pages) -> list[str]:
     """Point a mirror at its new upstream and take away its links to the old one. Raises ApiError.
 
     ``final`` is the configuration that shall come out; the caller writes it afterwards, which takes the mark away.
-    Returns the projects, as ``user/index/project``, that may have kept old links.
+    ``pages`` is from the survey. Returns the projects, as ``user/index/project``, that may have kept old links.
     """
     url, no_list, expiry = _words(dialect)
-    lists = not final.get(no_list)
-    mark = f"#unfinished-switch;list={'yes' if lists else 'no'};expiry={final.get(expiry) or ''}"
+    mark = _mark(final, dialect)
     # A mirror without a list of projects names those that it has in its cache.
     interim = {**final, url: final[url] + mark, no_list: True}
     path = path_of(index)
@@ -64,22 +113,41 @@ def leave_old_upstream(client: Client, dialect: Dialect, index: str, final: Conf
     cached = client.get(path).get("projects", [])
     if dialect.major >= 7:
         stale = _forget(client, path, cached)
-        pages = _differing_pages(client, final[url], stale)
-        if pages:
-            with interim_upstream(pages, final[url]) as server:
-                try:
-                    client.write("PATCH", path, {**interim, url: f"{server.url}{mark};to={final[url]}"})
-                    renewed = _renew_links(client, path, pages, server.fetched)
-                finally:
-                    client.write("PATCH", path, interim)
-            stale = [name for name in stale if name not in renewed]
+        pages = {name: pages[name] for name in stale if name in pages}
     else:
         stale = [name for name in cached if not client.attempt("POST", f"{path}/+simple/{quote(name)}/refresh")]
-        if lists:
+        # Of these, devpi keeps the links.
+        pages = dict.fromkeys(stale) if is_loopback(urlsplit(client.url).hostname or "") else {}
+    if pages:
+        login = urlsplit(final[url]).netloc.rpartition("@")[0]
+        with interim_upstream(pages, Probe(final[url], client.version, client.timeout), login) as server:
+            try:
+                client.write("PATCH", path, {**interim, url: f"{server.url}{mark};to={final[url]}"})
+                renewed = _renew_links(client, index, pages, server.fetched)
+            finally:
+                client.write("PATCH", path, interim)
+        stale = [name for name in stale if name not in renewed]
+    if dialect.major < 7:
+        if not final.get(no_list):
             _renew_names(client, path, {**interim, no_list: False, expiry: 1})
         if expiry not in final:
             client.write("PATCH", path, [f"{expiry}-="])
     return [f"{index}/{name}" for name in stale]
+
+
+def _projects_with_files(client: Client, dialect: Dialect, path: str) -> list[str]:
+    """Let devpi 7 forget the links of all other projects, which it fetches again when they are asked for."""
+    url, no_list, _expiry = _words(dialect)
+    before = client.get(f"{path}?no_projects=")
+    before.pop("projects", None)
+    if _MARK.search(before[url]):
+        # Another run was killed later on the way, and the server names what it has already.
+        return _forget(client, path, client.get(path).get("projects", []))
+    try:
+        client.write("PATCH", path, {**before, url: before[url] + _mark(before, dialect), no_list: True})
+        return _forget(client, path, client.get(path).get("projects", []))
+    finally:
+        client.write("PATCH", path, {**before, no_list: bool(before.get(no_list))})
 
 
 def _forget(client: Client, path: str, cached: t.Sequence[str]) -> list[str]:
@@ -95,35 +163,40 @@ def _forget(client: Client, path: str, cached: t.Sequence[str]) -> list[str]:
     return t.cast("list[str]", client.get(path).get("projects", []))
 
 
-def _differing_pages(client: Client, upstream: str, projects: t.Sequence[str]) -> dict[str, bytes]:
-    """Return those pages of the new upstream, by project, that make devpi 7 write the URLs of the files anew.
-
-    There are none where devpi may run on another host, which does not reach the loopback of this one, nor where the
-    upstream wants a login, which devpi does not send to where it was sent on.
-    """
-    if not is_loopback(urlsplit(client.url).hostname or "") or urlsplit(upstream).username is not None:
-        return {}
-    probe = Probe(upstream, client.version, client.timeout)
-    pages = {}
-    unanswered = 0
-    for name in projects:
+def _asked_patiently(probe: Probe, index: str, project: str) -> Page:
+    """Return the page of a project. Raises ApiError where the upstream does not answer, or with what is no answer."""
+    for left in reversed(range(PATIENCE)):
         try:
-            page = differing_page(probe.page(name))
-        except ProbeError:
-            unanswered += 1
-            if unanswered == PATIENCE:
-                break
+            page = probe.page(project)
+        except ProbeError as reason:
+            if left == 0:
+                raise ApiError(f"{index}: {reason}") from reason
             continue
-        unanswered = 0
-        if page is not None:
-            pages[name] = page
-    return pages
+        if page.status == 200 or page.status in NO_SUCH_PAGE:
+            return page
+    raise ApiError(_no_page(index, page))
 
 
-def _renew_links(client: Client, path: str, projects: t.Iterable[str], fetched: t.Container[str]) -> list[str]:
-    """Let devpi fetch the pages of the projects. Returns those that it took, by what was ``fetched``."""
+def _no_page(index: str, answer: Page) -> str:
+    return (
+        f"{index}: {answer.url} answers {answer.status}, so links to the old mirror would stay: correct mirror_url or "
+        "its login, wait until it works, or take another mirror."
+    )
+
+
+def _renew_links(client: Client, index: str, pages: Pages, fetched: t.Container[str]) -> list[str]:
+    """Let devpi fetch the pages of the projects. Returns those that it took, by what was ``fetched``.
+
+    Where the new upstream has no page of one, its page gets those files that are in the cache.
+    """
     renewed = []
-    for name in projects:
+    path = path_of(index)
+    for name, page in pages.items():
+        if page is None:
+            try:
+                pages[name] = kept_page(client, index, name)
+            except ApiError:
+                continue
         succeeded = client.attempt("POST", f"{path}/+simple/{quote(name)}/refresh")
         if name not in fetched:
             # It does not reach this host, and clients should not wait for that.
@@ -140,6 +213,16 @@ def _renew_names(client: Client, path: str, expiring: Config) -> None:
     """
     client.write("PATCH", path, expiring)
     client.attempt("GET", f"{path}/+simple/{NO_PROJECT}/")
+
+
+def _mark(config: Config, dialect: Dialect) -> str:
+    """Return the mark from which ``settled`` gets this configuration back."""
+    _url, no_list, expiry = _words(dialect)
+    return f"#unfinished-switch;list={'no' if config.get(no_list) else 'yes'};expiry={config.get(expiry) or ''}"
+
+
+def _some(projects: t.Sequence[str]) -> str:
+    return ", ".join(projects[:3]) + (f" and {len(projects) - 3} more" if len(projects) > 3 else "")
 
 
 def _words(dialect: Dialect) -> tuple[str, str, str]:

@@ -104,8 +104,7 @@ serial:
 stale_projects:
   description:
     - Projects in the cache of a switched mirror that may have kept links to the old upstream, as C(user/index/project).
-    - With devpi 6 they are those that the new upstream gave no page of. With devpi 7 they are those with files in the
-      cache whose page did not do; see O(mirror_url).
+    - None, unless something fails on the way, or C(url) is not on loopback; see O(mirror_url).
   returned: success, except when all indexes are to be absent
   type: list
   elements: str

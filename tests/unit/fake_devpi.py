@@ -9,6 +9,7 @@ import base64
 import copy
 import gzip
 import json
+import re
 import socket
 import struct
 import threading
@@ -31,7 +32,7 @@ class FakeDevpi:
     """devpi-server, as far as the collection talks to it.
 
     ``users`` is what GET / returns; ``uploads`` the projects of an index, or those that a mirror has in its cache;
-    ``cached_files`` the projects of which a mirror has files too; ``links`` from which upstream a mirror's links to a
+    ``cached_files`` the projects of which a mirror has files too; ``stored`` the names of those; ``links`` from which upstream a mirror's links to a
     project are; ``not_upstream`` projects that an upstream does not have; ``files`` what devpi 7 keeps of the page of a
     project, as JSON tells it; ``rules`` what it keeps at a project; ``upstream_names`` the projects that mirrors have
     pages of.
@@ -48,6 +49,7 @@ class FakeDevpi:
         self.passwords = {"root": "rootpw"}
         self.uploads: dict[str, list[str]] = {}
         self.cached_files: set[str] = set()
+        self.stored: set[str] = set()
         self.links: dict[str, str] = {}
         self.not_upstream: set[str] = set()
         self.files: dict[str, list[dict[str, Any]]] = {}
@@ -88,6 +90,8 @@ class FakeDevpi:
         name, index, project, *rest = [*unquote(path.partition("?")[0]).strip("/").split("/"), "", "", ""]
         if project == "+simple":
             return self._simple(name, index, *rest[:2])
+        if method == "GET" and project == "+f":
+            return 200, {"result": self._describe(f"{name}/{index}/", rest[0])}
         if method == "GET":
             return 200, {"result": self._read(name, index, project)}
         if user != "root":
@@ -108,18 +112,33 @@ class FakeDevpi:
     def _simple(self, name: str, index: str, project: str, refresh: str) -> tuple[int, dict[str, Any]]:
         if f"{name}/{index}/{project}" in self.upstream_names:
             return 200, {"files": []}
-        if not refresh or project in self.not_upstream:
+        had = self.files.get(f"{name}/{index}/{project}")
+        if not refresh and had is not None:
+            return 200, {"files": [{**file, "url": f"../../+f/{file['filename']}"} for file in had]}
+        if not refresh:
             return 404, {}
-        if self.version >= "7":
+        if project in self.not_upstream and not self._stands_in(name, index):
+            return 404, {}
+        if self.version >= "7" or project in self.not_upstream:
             self.fetch_page(f"{name}/{index}", project)
         else:
             self.links[f"{name}/{index}/{project}"] = self.users[name]["indexes"][index]["mirror_url"].partition("#")[0]
         return 302, {}
 
+    def _upstream(self, user: str, index: str) -> str:
+        """Return what a mirror fetches from, without mark and login."""
+        config = self.users[user]["indexes"][index]
+        url = config["remote_url" if self.version >= "7" else "mirror_url"].partition("#")[0]
+        return re.sub("//[^/]*@", "//", url)
+
+    def _stands_in(self, user: str, index: str) -> bool:
+        """Tell whether the module stands in for the upstream."""
+        return self._upstream(user, index).startswith("http://127.0.0.1:")
+
     def fetch_page(self, index: str, project: str) -> None:
         """Do what devpi 7 does, which compares a page with what it has, but for the URLs, and keeps what is equal."""
         user, name = index.split("/")
-        url = self.users[user]["indexes"][name]["remote_url"].partition("#")[0]
+        url = self._upstream(user, name)
         request = urllib.request.Request(f"{url}{project}/", headers={"Accept": JSON_TYPE})
         try:
             with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
@@ -130,6 +149,13 @@ class FakeDevpi:
         had = self.files.get(f"{index}/{project}")
         if [{**file, "url": ""} for file in files] != [{**file, "url": ""} for file in had or ()]:
             self.files[f"{index}/{project}"] = files
+
+    def _describe(self, index: str, filename: str) -> dict[str, Any]:
+        """Return what devpi says of a file, with ``last_modified`` where it is in its cache."""
+        pages = (page for project, page in self.files.items() if project.startswith(index))
+        known = next(file for page in pages for file in page if file["filename"] == filename)
+        told = {name: known[name] for name in ("url", "size", "hashes")}
+        return {**told, "last_modified": "now"} if filename in self.stored else told
 
     def _read(self, name: str, index: str, project: str) -> dict[str, Any]:
         if project:

@@ -11,6 +11,7 @@ its URL, and then sends a new behaviour with ``PUT /+behaviour`` and reads the r
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import socket
@@ -38,6 +39,7 @@ class Behaviour:
     what they tell of a file, and ``files_at`` is the URL of another upstream that has the files.
     ``serial`` is sent with each page, and changes by ``serial_step`` each time. ``unknown_status`` is the answer for a
     project or a file that is not there. ``content_type`` overrides the right one, ``etag`` is sent with each page.
+    ``login`` is the user and the password (``user:password``) without which the answer is 401.
     ``refused_agent`` is a part of the User-Agents that get a 403. ``lies`` maps names of files to the content that is
     sent instead of theirs, ``cut_off`` names the files that end in the middle. ``delay`` and ``file_seconds`` are what
     an answer and a file take, in seconds; ``down`` resets each connection.
@@ -54,6 +56,7 @@ class Behaviour:
     unknown_status: int = 404
     content_type: str = ""
     etag: str = ""
+    login: str = ""
     refused_agent: str = ""
     lies: dict[str, str] = field(default_factory=dict)
     cut_off: list[str] = field(default_factory=list)
@@ -119,6 +122,10 @@ class Upstream:
         return file
 
 
+def _basic(login: str) -> str:
+    return f"Basic {base64.b64encode(login.encode()).decode()}"
+
+
 def _html(links: Iterator[tuple[str, str]]) -> str:
     return "<!DOCTYPE html>\n" + "\n".join(f'<a href="{url}">{text}</a><br/>' for url, text in links)
 
@@ -151,6 +158,8 @@ class Handler(BaseHTTPRequestHandler):
             # With this option, closing sends a reset.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
+        elif behaviour.login and self.headers.get("Authorization") != _basic(behaviour.login):
+            self._reply(401, "Who are you?", "text/plain")
         elif behaviour.refused_agent and behaviour.refused_agent in agent:
             self._reply(403, "This agent is not welcome.", "text/plain")
         elif self.path.startswith("/files/"):

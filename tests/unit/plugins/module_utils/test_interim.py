@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import JSON_TYPE
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import differing_page, interim_upstream
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import absolute, differing_page, interim_upstream
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page, Probe
+from ansible_collections.wheelhouse.devpi.tests.upstream.upstream import Behaviour, serving
 
 FILE = {"filename": "p-1.zip", "url": "../../p-1.zip", "hashes": {"sha256": "abc"}, "size": 5}
 
@@ -72,19 +73,41 @@ def test_what_would_do_harm_is_left_alone(answer: Page) -> None:
     assert differing_page(answer) is None
 
 
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (page("<a href='../../p-1.zip'>", kind="text/html"), "<base href=\"https://new.example/simple/p/\"><a href='../../p-1.zip'>"),
+        (page("<BASE href='/x/'>", kind="text/html"), "<BASE href='/x/'>"),
+        (page(told("1.0", FILE)), told("1.0", {**FILE, "url": "https://new.example/p-1.zip"})),
+        (page("{", status=404), "{"),
+    ],
+)
+def test_links_lead_to_the_same_places_from_everywhere(answer: Page, text: str) -> None:
+    assert absolute(answer) == text
+
+
 def test_an_interim_upstream() -> None:
-    with interim_upstream({"p": b"packed"}, "https://new.example/simple/") as server:
-        host = urlsplit(server.url).netloc
+    behaviour = Behaviour({"other": {"other-1.tar.gz": "content"}}, login="u:p")
+    with serving(behaviour) as upstream:
+        probe = Probe(upstream.simple_url.replace("//", "//u:p@"), "7.0.0b4", 5)
+        with interim_upstream({"p": b"packed", "gone": None}, probe, "u:p") as server:
+            host = urlsplit(server.url).netloc
+            assert host.startswith("u:p@127.0.0.1:")
 
-        def ask(path: str) -> tuple[int, str | None, bytes]:
-            connection = http.client.HTTPConnection(host, timeout=5)
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.headers["Location"], answer.read()
+            def ask(path: str) -> tuple[int, bytes]:
+                connection = http.client.HTTPConnection(host.partition("@")[2], timeout=5)
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                return answer.status, answer.read()
 
-        assert ask("/other/") == (302, "https://new.example/simple/other/", b"")
-        assert server.fetched == set()
-        assert ask("/p/") == (200, None, b"packed")
-        assert server.fetched == {"p"}
-    with pytest.raises(ConnectionRefusedError):
-        ask("/p/")
+            status, text = ask("/other/")
+            assert (status, json.loads(text)["files"]) == (200, upstream.files("other"))
+            assert ask("/unknown/")[0] == 404
+            behaviour.down = True
+            assert ask("/other/")[0] == 502
+            assert server.fetched == set()
+            assert ask("/gone/")[0] == 404
+            assert ask("/p/") == (200, b"packed")
+            assert server.fetched == {"p", "gone"}
+        with pytest.raises(ConnectionRefusedError):
+            ask("/p/")

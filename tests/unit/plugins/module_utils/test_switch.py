@@ -19,7 +19,8 @@ from ansible_collections.wheelhouse.devpi.tests.unit.fake_devpi import FakeDevpi
 from ansible_collections.wheelhouse.devpi.tests.upstream.upstream import Behaviour, Upstream, serving
 
 OLD, NEW = "https://u:p@old.example/simple", "https://new.example/simple/"
-MARKED = f"{NEW}#unfinished-switch;list=yes;expiry="
+MARK = "#unfinished-switch;list=yes;expiry="
+MARKED = f"{NEW}{MARK}"
 
 USED = {"used-1.0.tar.gz": "cached", "used-2.0.tar.gz": "not"}
 
@@ -41,23 +42,42 @@ def mirror(devpi: FakeDevpi, **settings: Any) -> None:
     devpi.links.update({"root/m/bare": OLD, "root/m/used": OLD})
 
 
+def described(project: str) -> list[dict[str, Any]]:
+    """Return what devpi knows of the files of a project from the old upstream."""
+    files = Upstream(Behaviour({project: USED})).files(project)
+    return [{**file, "url": OLD} for file in files]
+
+
 def test_devpi_6_fetches_pages_and_names_anew(devpi: FakeDevpi, run: Run) -> None:
     mirror(devpi)
     devpi.not_upstream.add("used")
+    devpi.files["root/m/used"] = described("used")
+    devpi.stored.add("used-1.0.tar.gz")
     result = run(devpi_index, name="root/m", mirror_url=NEW)
     assert result["changes"] == ["update index root/m (mirror_ignore_serial_header, mirror_url)"]
-    assert result["stale_projects"] == ["root/m/used"]
-    assert devpi.links == {"root/m/bare": NEW, "root/m/used": OLD}
+    assert result["stale_projects"] == []
+    assert devpi.links["root/m/bare"] == NEW
+    # What the new upstream does not have, keeps what is in the cache.
+    assert [file["filename"] for file in devpi.files["root/m/used"]] == ["used-1.0.tar.gz"]
     sent = [(*request, body) for request, body in zip(devpi.seen, devpi.bodies, strict=True)]
     steps = [step for step in sent if step[1].startswith("/root/m")]
     final = {"type": "mirror", "volatile": False, "title": "T", "mirror_url": NEW, "mirror_no_project_list": False}
     final["mirror_ignore_serial_header"] = True
     interim = {**final, "mirror_url": MARKED, "mirror_no_project_list": True}
+    stand_in = steps[4][2]["mirror_url"]
+    assert re.fullmatch(rf"http://127\.0\.0\.1:\d+/{MARK};to={NEW}", stand_in)
     assert steps == [
         ("PATCH", "/root/m", interim),
         ("GET", "/root/m", None),
         ("POST", "/root/m/+simple/bare/refresh", None),
         ("POST", "/root/m/+simple/used/refresh", None),
+        ("PATCH", "/root/m", {**interim, "mirror_url": stand_in}),
+        ("GET", "/root/m/+simple/used/", None),
+        ("GET", "/root/m/+f/used-1.0.tar.gz", None),
+        ("GET", "/root/m/+f/used-1.0.tar.gz", None),
+        ("GET", "/root/m/+f/used-2.0.tar.gz", None),
+        ("POST", "/root/m/+simple/used/refresh", None),
+        ("PATCH", "/root/m", interim),
         ("PATCH", "/root/m", {**interim, "mirror_no_project_list": False, "mirror_cache_expiry": 1}),
         ("GET", "/root/m/+simple/no-such-project/", None),
         ("PATCH", "/root/m", ["mirror_cache_expiry-="]),
@@ -88,11 +108,14 @@ def test_devpi_7_forgets_links_or_writes_them_anew(devpi: FakeDevpi, run: Run, n
     assert result["changes"] == ["update index root/m (remote_url)"]
     assert result["stale_projects"] == []
     assert devpi.uploads["root/m"] == ["used", "other"]
+    forget_used = [("DELETE", f"/root/m/{project}/no-such-version?force") for project in ("used", "other")]
     assert devpi.written == [
         ("PATCH", "/root/m"),
         ("DELETE", "/root/m/bare/no-such-version?force"),
-        ("DELETE", "/root/m/used/no-such-version?force"),
-        ("DELETE", "/root/m/other/no-such-version?force"),
+        *forget_used,
+        ("PATCH", "/root/m"),
+        ("PATCH", "/root/m"),
+        *forget_used,
         ("PATCH", "/root/m"),
         ("POST", "/root/m/+simple/used/refresh"),
         ("POST", "/root/m/+simple/other/refresh"),
@@ -100,9 +123,9 @@ def test_devpi_7_forgets_links_or_writes_them_anew(devpi: FakeDevpi, run: Run, n
         ("PATCH", "/root/m"),
     ]
     passed = [body["remote_url"] for body in devpi.bodies if body and "remote_url" in body]
-    mark = "#unfinished-switch;list=yes;expiry="
-    assert passed[0::2] == [f"{new.simple_url}{mark}"] * 2
-    assert re.fullmatch(rf"http://127\.0\.0\.1:\d+/{mark};to={new.simple_url}", passed[1])
+    assert passed[:2] == [f"{OLD}{MARK}", OLD]
+    assert passed[2::2] == [f"{new.simple_url}{MARK}"] * 2
+    assert re.fullmatch(rf"http://127\.0\.0\.1:\d+/{MARK};to={new.simple_url}", passed[3])
     final = devpi.users["root"]["indexes"]["m"]
     assert (final["remote_url"], final["remote_no_project_list"]) == (new.simple_url, False)
     # The files have their new URLs at once, whatever else the page says for a moment.
@@ -119,63 +142,111 @@ def test_devpi_7_may_be_switched_back_before_it_fetched_a_page(devpi: FakeDevpi,
         assert urls(devpi, "used") == urls(devpi, "other") == {other.url}
 
 
-@pytest.mark.parametrize("behaviour", [{"projects": {}}, {"json": False}, {"hashes": False}, {"down": True}])
-def test_devpi_7_names_projects_whose_page_does_not_do(
-    devpi: FakeDevpi, run: Run, new: Upstream, behaviour: dict[str, Any]
+@pytest.mark.parametrize(
+    ("behaviour", "message"),
+    [
+        ({"json": False}, "does not give the sizes and the SHA-256 of all files of used, other"),
+        ({"hashes": False}, "DELETE {devpi}/root/m/used?force"),
+        ({"down": True}, "correct mirror_url, or take another mirror"),
+        ({"login": "u:p"}, "/simple/used/ answers 401, so links to the old mirror would stay"),
+        ({"projects": {}, "unknown_status": 403}, "/simple/used/ answers 403"),
+    ],
+)
+def test_devpi_7_is_left_alone_where_its_mirror_would_not_come_out_whole(
+    devpi: FakeDevpi, run: Run, new: Upstream, behaviour: dict[str, Any], message: str
 ) -> None:
     mirror_7(devpi, new)
+    before = dict(devpi.users["root"]["indexes"]["m"])
     new.behaviour = Behaviour(**{"projects": new.behaviour.projects, **behaviour})
-    assert run(devpi_index, name="root/m", mirror_url=new.simple_url)["stale_projects"] == [
-        "root/m/used",
-        "root/m/other",
-    ]
-    # Nothing was tried with them.
-    assert [request for request in devpi.written if request[0] != "DELETE"] == [("PATCH", "/root/m")] * 2
+    result = run(devpi_index, name="root/m", mirror_url=new.simple_url)
+    assert (result["failed"], result["changed"]) == (True, False)
+    assert message.format(devpi=devpi.url) in result["msg"]
+    assert devpi.users["root"]["indexes"]["m"] == {**before, "remote_no_project_list": False}
+    assert urls(devpi, "used") == urls(devpi, "other") == {OLD}
 
 
-def test_an_upstream_that_is_down_is_not_waited_for(devpi: FakeDevpi, run: Run, new: Upstream) -> None:
+def test_a_devpi_7_that_was_not_seen_to_lose_sizes_goes_where_there_are_none(
+    devpi: FakeDevpi, run: Run, new: Upstream
+) -> None:
     mirror_7(devpi, new)
-    more = [f"more-{number}" for number in range(5)]
-    devpi.uploads["root/m"] += more
-    devpi.cached_files.update(more)
-    new.behaviour = Behaviour(down=True)
-    assert len(run(devpi_index, name="root/m", mirror_url=new.simple_url)["stale_projects"]) == 2 + len(more)
-    assert len(new.seen) == 3
+    devpi.version = "7.0.0"
+    new.behaviour = Behaviour(new.behaviour.projects, json=False)
+    result = run(devpi_index, name="root/m", mirror_url=new.simple_url)
+    assert result["stale_projects"] == ["root/m/used", "root/m/other"]
+
+
+def test_what_the_new_mirror_does_not_have_keeps_what_is_in_the_cache(
+    devpi: FakeDevpi, run: Run, new: Upstream
+) -> None:
+    mirror_7(devpi, new)
+    devpi.stored.add("used-2.0.tar.gz")
+    new.behaviour = Behaviour({"other": new.behaviour.projects["other"]})
+    assert run(devpi_index, name="root/m", mirror_url=new.simple_url)["stale_projects"] == []
+    kept = {file["filename"]: (file["url"], file["size"]) for file in devpi.files["root/m/used"]}
+    assert kept == {"used-2.0.tar.gz": (OLD, len("not"))}
+    assert urls(devpi, "other") == {new.url}
 
 
 def test_an_upstream_may_miss_an_answer_now_and_then(
     devpi: FakeDevpi, run: Run, new: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirror_7(devpi, new)
-    missed = [f"missed-{number}" for number in range(4)]
-    devpi.uploads["root/m"] = [*missed[:2], "used", *missed[2:], "other"]
-    devpi.cached_files.update(missed)
     ask = Probe.page
+    missed = []
 
     def page(self: Probe, project: str) -> Page:
-        if project in missed:
+        if len(missed) < 2:
+            missed.append(project)
             raise ProbeError("it did not answer")
         return ask(self, project)
 
     monkeypatch.setattr(Probe, "page", page)
-    result = run(devpi_index, name="root/m", mirror_url=new.simple_url)
-    assert result["stale_projects"] == [f"root/m/{project}" for project in missed]
+    assert run(devpi_index, name="root/m", mirror_url=new.simple_url)["stale_projects"] == []
+    assert missed == ["used", "used"]
 
 
-def test_devpi_7_gets_no_pages_where_it_would_come_without_its_login(devpi: FakeDevpi, run: Run, new: Upstream) -> None:
+def test_a_login_goes_the_whole_way(devpi: FakeDevpi, run: Run, new: Upstream) -> None:
     mirror_7(devpi, new)
+    new.behaviour.login = "u:p"
     url = new.simple_url.replace("//", "//u:p@")
-    assert len(run(devpi_index, name="root/m", mirror_url=url)["stale_projects"]) == 2
-    assert new.seen == []
+    assert run(devpi_index, name="root/m", mirror_url=url)["stale_projects"] == []
+    assert urls(devpi, "used") == {new.url}
+    stand_in = next(body["remote_url"] for body in devpi.bodies if body and ";to=" in body.get("remote_url", ""))
+    # devpi sends it to where files are.
+    assert re.fullmatch(rf"http://u:p@127\.0\.0\.1:\d+/{MARK};to={url}", stand_in)
 
 
-def test_devpi_7_gets_no_pages_on_another_host(
+def test_devpi_7_on_another_host_is_refused(
     devpi: FakeDevpi, run: Run, new: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirror_7(devpi, new)
+    devpi.uploads["root/m"] += ["more", "and-more"]
+    devpi.cached_files |= {"more", "and-more"}
     monkeypatch.setattr(_switch, "is_loopback", lambda host: host != "127.0.0.1")
-    assert len(run(devpi_index, name="root/m", mirror_url=new.simple_url)["stale_projects"]) == 2
+    result = run(devpi_index, name="root/m", mirror_url=new.simple_url)
+    assert "of used, other, more and 1 more unless" in result["msg"]
+    assert "(delegate_to), with url on loopback" in result["msg"]
+    assert not result["changed"]
     assert new.seen == []
+
+
+def test_devpi_7_on_another_host_may_go_without_files(
+    devpi: FakeDevpi, run: Run, new: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror_7(devpi, new)
+    devpi.cached_files.clear()
+    monkeypatch.setattr(_switch, "is_loopback", lambda host: host != "127.0.0.1")
+    result = run(devpi_index, name="root/m", mirror_url=new.simple_url)
+    assert (result["changed"], result["stale_projects"]) == (True, [])
+
+
+def test_devpi_6_on_another_host_names_what_only_the_old_mirror_has(
+    devpi: FakeDevpi, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror(devpi)
+    devpi.not_upstream.add("used")
+    monkeypatch.setattr(_switch, "is_loopback", lambda host: host != "127.0.0.1")
+    assert run(devpi_index, name="root/m", mirror_url=NEW)["stale_projects"] == ["root/m/used"]
 
 
 def test_devpi_7_is_not_asked_again_where_it_does_not_come(
@@ -194,7 +265,7 @@ def test_devpi_7_may_fail_at_one_page(devpi: FakeDevpi, run: Run, new: Upstream)
         devpi.fetch_page("root/m", "used")
         handler.reply(500, "<html>", "text/html")
 
-    before = 9  # The login, the tree, and what comes before the first page.
+    before = 16  # The login, the tree, and what comes before the first page.
     devpi.mischief = [*[None] * before, fail]
     assert run(devpi_index, name="root/m", mirror_url=new.simple_url)["stale_projects"] == ["root/m/used"]
     assert devpi.seen[before] == ("POST", "/root/m/+simple/used/refresh")
@@ -233,17 +304,23 @@ def test_killed_anywhere_and_run_again_it_finishes(
 
     start()
     devpi.seen.clear()
+    devpi.bodies.clear()
     run(devpi_index, name="root/m", mirror_url=new.simple_url)
     requests, expected, end = len(devpi.seen), devpi.users["root"]["indexes"]["m"], settle()
     assert {**settings, "title": "T"}.items() <= expected.items()
+    # With devpi 7, the new upstream is looked at before.
+    begins = next(number for number, body in enumerate(devpi.bodies) if new.simple_url in str(body))
     interrupted = 0
     for survived in range(3, requests):
         start()
         devpi.mischief = [*[None] * survived, *[Handler.reset] * requests]
         interrupted += run(devpi_index, name="root/m", mirror_url=new.simple_url).get("failed", False)
         devpi.mischief = []
-        # A run that is about something else finishes it too.
+        # A run that is about something else finishes it too, once it has begun.
         run(devpi_index, name="root/m", title="T")
+        assert "#" not in str(devpi.users["root"]["indexes"]["m"])
+        if survived <= begins:
+            run(devpi_index, name="root/m", mirror_url=new.simple_url)
         again = run(devpi_index, name="root/m", mirror_url=new.simple_url)
         assert devpi.users["root"]["indexes"]["m"] == expected, survived
         assert settle() == end
