@@ -26,7 +26,12 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import (
 )
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._presets import preset_settings
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Findings, ProbeError
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._switch import leave_old_upstream, settled, survey
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._switch import (
+    is_on_its_way,
+    leave_old_upstream,
+    settled,
+    survey,
+)
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import find_circle, masked
 
 SET_BY_DEVPI_INIT = "(set by devpi-init)"
@@ -281,7 +286,7 @@ class Plan:
             if shown_before.get(key) == shown_after[key] and before.get(key) != merged[key]:
                 shown_after[key] = f"{shown_after[key]} (other credentials)"
         switched = None
-        if unfinished or self._is_switch(config, actual):
+        if is_on_its_way(before, self.dialect) or self._is_switch(config, actual):
             # The way there writes it too.
             no_list = self.dialect.word("mirror_no_project_list")
             switched = merged = {**merged, no_list: bool(merged.get(no_list))}

@@ -9,7 +9,8 @@ differs (``get_simplelinks_perstage`` and ``save_links`` in devpi_server/model/r
 sees to.
 
 The way has several steps. From the first on, the URL on the server carries a mark, and the last takes it away, so that
-a run which was killed in between is seen and taken up by the next one. The mark is a fragment: devpi sends none. Where
+a run which was killed in between is seen and taken up by the next one. Before the first, devpi 7 is looked at, with a
+mark that the next run only takes away. The mark is a fragment: devpi sends none. Where
 the URL before it is not that of the new upstream, the mark has that too.
 """
 
@@ -26,7 +27,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import d
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._kept import kept_page
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page, Probe, ProbeError
 
-_MARK = re.compile(r"#unfinished-switch;list=(yes|no);expiry=(\d*)(?:;to=(.+))?$")
+_MARK = re.compile(r"#unfinished-(?P<what>switch|look);list=(?P<list>yes|no);expiry=(?P<expiry>\d*)(?:;to=(?P<to>.+))?$")
 
 NO_VERSION = "no-such-version"
 """A version that no file has."""
@@ -52,9 +53,15 @@ def settled(config: Config, dialect: Dialect) -> Config:
     if mark is None:
         return config
     rest = {name: value for name, value in config.items() if name != expiry}
-    if mark[2]:
-        rest[expiry] = int(mark[2])
-    return {**rest, url: mark[3] or config[url][: mark.start()], no_list: mark[1] == "no"}
+    if mark["expiry"]:
+        rest[expiry] = int(mark["expiry"])
+    return {**rest, url: mark["to"] or config[url][: mark.start()], no_list: mark["list"] == "no"}
+
+
+def is_on_its_way(config: Config, dialect: Dialect) -> bool:
+    """Tell whether a switch of this index was killed after it began, rather than while it looked whether it may."""
+    mark = _MARK.search(str(config.get(dialect.mirror_url)))
+    return mark is not None and mark["what"] == "switch"
 
 
 def survey(client: Client, dialect: Dialect, index: str, final: Config) -> Pages:
@@ -138,13 +145,15 @@ def leave_old_upstream(client: Client, dialect: Dialect, index: str, final: Conf
 def _projects_with_files(client: Client, dialect: Dialect, path: str) -> list[str]:
     """Let devpi 7 forget the links of all other projects, which it fetches again when they are asked for."""
     url, no_list, _expiry = _words(dialect)
-    before = client.get(f"{path}?no_projects=")
-    before.pop("projects", None)
-    if _MARK.search(before[url]):
-        # Another run was killed later on the way, and the server names what it has already.
+    found = client.get(f"{path}?no_projects=")
+    if is_on_its_way(found, dialect):
+        # The server names what it has already.
         return _forget(client, path, client.get(path).get("projects", []))
+    found.pop("projects", None)
+    before = settled(found, dialect)
     try:
-        client.write("PATCH", path, {**before, url: before[url] + _mark(before, dialect), no_list: True})
+        looked_at = {**before, url: before[url] + _mark(before, dialect, "look"), no_list: True}
+        client.write("PATCH", path, looked_at)
         return _forget(client, path, client.get(path).get("projects", []))
     finally:
         client.write("PATCH", path, {**before, no_list: bool(before.get(no_list))})
@@ -215,10 +224,10 @@ def _renew_names(client: Client, path: str, expiring: Config) -> None:
     client.attempt("GET", f"{path}/+simple/{NO_PROJECT}/")
 
 
-def _mark(config: Config, dialect: Dialect) -> str:
+def _mark(config: Config, dialect: Dialect, what: str = "switch") -> str:
     """Return the mark from which ``settled`` gets this configuration back."""
     _url, no_list, expiry = _words(dialect)
-    return f"#unfinished-switch;list={'no' if config.get(no_list) else 'yes'};expiry={config.get(expiry) or ''}"
+    return f"#unfinished-{what};list={'no' if config.get(no_list) else 'yes'};expiry={config.get(expiry) or ''}"
 
 
 def _some(projects: t.Sequence[str]) -> str:
