@@ -102,9 +102,10 @@ mirror_url:
       the mirror.
     - Of a project that the new mirror does not have, the files in the cache stay and its other files go. With both
       versions, the mirror points at the module for a moment for that too.
-    - Before anything changes, a switch with devpi 7 is refused where the new mirror does not answer, and where C(url) is
-      not on loopback although there are files in the cache. Check mode does not see that. With devpi 6 and such a
-      C(url), RV(stale_projects) names the projects that the new mirror does not have.
+    - Before anything changes, a switch with devpi 7 is refused where there are files in the cache and the new mirror
+      does not answer, or C(url) is not on loopback. Check mode does not see that. With devpi 6, RV(stale_projects)
+      names the projects whose page did not come, and where C(url) is not on loopback, those that the new mirror does
+      not have.
     - With 7.0.0b4, it is also refused where there are files in the cache and the new mirror gives no sizes and SHA-256
       on their pages, as those in HTML and in JSON 1.0 do. Where such a page changes, 7.0.0b4 answers 500 for the files
       of it that are in its cache, switched or not, unless what stands in front of it serves them straight from disk.

@@ -216,25 +216,30 @@ class Client:
         return files
 
     def is_stored(self, path: str) -> bool:
-        """Tell whether the server has the content of a file, or would have to ask an upstream. Raises ApiError.
+        """Tell whether the server has the content of a file, or would have to ask an upstream. Raises ApiError."""
+        description = self.describe(path)
+        return description is None or "last_modified" in description
+
+    def describe(self, path: str) -> dict[str, t.Any] | None:
+        """Return what devpi knows of a file, with ``last_modified`` where it has fetched it. Raises ApiError.
 
         Asked for JSON, devpi describes a file instead of sending it, and asks no upstream for it (``_pkgserv`` in its
-        views); it tells ``last_modified`` of what it has fetched. What stands in front of it sends a file from its disk
-        instead: of that, one byte is asked for.
+        views). What stands in front of it sends a file from its disk instead: of that, one byte is asked for, and None
+        returned.
         """
         description = _Description()
         try:
             answer = self._exchange("GET", path, into=description, headers=_DESCRIBED)
         except _NoDescriptionError:
-            return True
+            return None
         # 416 is the answer for a file without a first byte.
         if answer.status in (206, 416):
-            return True
+            return None
         if answer.status == 200:
             if not answer.headers.get("Content-Type", "").startswith("application/json"):
-                return True
+                return None
             answer = replace(answer, data=bytes(description.data))
-        return "last_modified" in self._object(path, self._checked(self._parse(answer), "GET", path))
+        return self._object(path, self._checked(self._parse(answer), "GET", path))
 
     def write(self, method: str, path: str, body: Json = None) -> None:
         """Send a PUT, PATCH or DELETE. Raises ApiError, and CheckModeLockError in check mode."""

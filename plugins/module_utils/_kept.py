@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import typing as t
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, path_of
@@ -29,13 +28,9 @@ def kept_page(client: Client, index: str, project: str) -> bytes:
         if place is None:
             continue
         path = path_of(index) + quote(unquote(place[0]), safe="/+")
-        if client.is_stored(path):
-            files.append(_described(file, client.get(path)))
+        known = client.describe(path)
+        if known is None:
+            raise ApiError(f"{client.url}{path} is sent by what stands in front of devpi-server: write its own url.")
+        if "last_modified" in known:
+            files.append({**file, "url": known["url"], "size": known.get("size", file.get("size"))})
     return gzip.compress(json.dumps({"meta": {"api-version": "1.1"}, "name": project, "files": files}).encode())
-
-
-def _described(file: t.Mapping[str, t.Any], known: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return what a page says of a file: devpi's own words, with the URL and the size that it knows."""
-    if "url" not in known:
-        raise ApiError(f"devpi-server does not tell where {file['filename']} is from.")
-    return {**file, "url": known["url"], "size": known.get("size", file.get("size"))}

@@ -27,7 +27,9 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import d
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._kept import kept_page
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page, Probe, ProbeError
 
-_MARK = re.compile(r"#unfinished-(?P<what>switch|look);list=(?P<list>yes|no);expiry=(?P<expiry>\d*)(?:;to=(?P<to>.+))?$")
+_MARK = re.compile(
+    r"#unfinished-(?P<what>switch|look);list=(?P<list>yes|no);expiry=(?P<expiry>\d*)(?:;to=(?P<to>.+))?$"
+)
 
 NO_VERSION = "no-such-version"
 """A version that no file has."""
@@ -43,7 +45,7 @@ NO_SUCH_PAGE = (403, 404, 410)
 LOSES_SIZES = re.compile(r"7\.0\.0b[1-4]$")
 """The versions of devpi-server that were seen to stop serving files; see ``differing_page``."""
 
-Pages = t.Dict[str, t.Optional[bytes]]
+Pages: t.TypeAlias = "dict[str, bytes | None]"
 
 
 def settled(config: Config, dialect: Dialect) -> Config:
@@ -98,8 +100,8 @@ def survey(client: Client, dialect: Dialect, index: str, final: Config) -> Pages
     if unfit and LOSES_SIZES.match(client.version):
         raise ApiError(
             f"{index}: the new mirror does not give the sizes and the SHA-256 of all files of {_some(unfit)}, and "
-            f"devpi-server {client.version} would no longer serve those that it has of them: take a mirror with pages in "
-            "JSON 1.1 that have both, keep devpi 6, or delete the projects with their files first (DELETE "
+            f"devpi-server {client.version} would no longer serve those that it has of them: take a mirror with pages "
+            "in JSON 1.1 that have both, keep devpi 6, or delete the projects with their files first (DELETE "
             f"{client.url}{path_of(index)}/{unfit[0]}?force)."
         )
     return pages
@@ -123,8 +125,8 @@ def leave_old_upstream(client: Client, dialect: Dialect, index: str, final: Conf
         pages = {name: pages[name] for name in stale if name in pages}
     else:
         stale = [name for name in cached if not client.attempt("POST", f"{path}/+simple/{quote(name)}/refresh")]
-        # Of these, devpi keeps the links.
-        pages = dict.fromkeys(stale) if is_loopback(urlsplit(client.url).hostname or "") else {}
+        # Of what the new upstream does not have, devpi keeps the links.
+        pages = dict.fromkeys(_missing(client, final[url], stale))
     if pages:
         login = urlsplit(final[url]).netloc.rpartition("@")[0]
         with interim_upstream(pages, Probe(final[url], client.version, client.timeout), login) as server:
@@ -170,6 +172,21 @@ def _forget(client: Client, path: str, cached: t.Sequence[str]) -> list[str]:
         with contextlib.suppress(ApiError):
             client.write("DELETE", f"{path}/{quote(name)}/{NO_VERSION}?force")
     return t.cast("list[str]", client.get(path).get("projects", []))
+
+
+def _missing(client: Client, upstream: str, projects: t.Sequence[str]) -> list[str]:
+    """Return those of the projects that the new upstream does not have, as far as it answers.
+
+    There are none where devpi may run on another host, which does not reach the loopback of this one.
+    """
+    missing = []
+    if is_loopback(urlsplit(client.url).hostname or ""):
+        probe = Probe(upstream, client.version, client.timeout)
+        with contextlib.suppress(ProbeError):
+            for name in projects:
+                if probe.page(name).status in NO_SUCH_PAGE:
+                    missing.append(name)
+    return missing
 
 
 def _asked_patiently(probe: Probe, index: str, project: str) -> Page:

@@ -32,8 +32,8 @@ class FakeDevpi:
     """devpi-server, as far as the collection talks to it.
 
     ``users`` is what GET / returns; ``uploads`` the projects of an index, or those that a mirror has in its cache;
-    ``cached_files`` the projects of which a mirror has files too; ``stored`` the names of those; ``links`` from which upstream a mirror's links to a
-    project are; ``not_upstream`` projects that an upstream does not have; ``files`` what devpi 7 keeps of the page of a
+    ``cached_files`` the projects of which a mirror has files too; ``stored`` the names of those; ``links`` from which
+    upstream a mirror's links to a project are; ``not_upstream`` projects that an upstream does not have; ``files`` what devpi 7 keeps of the page of a
     project, as JSON tells it; ``rules`` what it keeps at a project; ``upstream_names`` the projects that mirrors have
     pages of.
     ``seen`` is every request so far, ``bodies`` what they sent, ``connections`` how many there were.
@@ -117,7 +117,7 @@ class FakeDevpi:
             return 200, {"files": [{**file, "url": f"../../+f/{file['filename']}"} for file in had]}
         if not refresh:
             return 404, {}
-        if project in self.not_upstream and not self._stands_in(name, index):
+        if project in self.not_upstream and ";to=" not in self.users[name]["indexes"][index].get("mirror_url", ""):
             return 404, {}
         if self.version >= "7" or project in self.not_upstream:
             self.fetch_page(f"{name}/{index}", project)
@@ -130,10 +130,6 @@ class FakeDevpi:
         config = self.users[user]["indexes"][index]
         url = config["remote_url" if self.version >= "7" else "mirror_url"].partition("#")[0]
         return re.sub("//[^/]*@", "//", url)
-
-    def _stands_in(self, user: str, index: str) -> bool:
-        """Tell whether the module stands in for the upstream."""
-        return self._upstream(user, index).startswith("http://127.0.0.1:")
 
     def fetch_page(self, index: str, project: str) -> None:
         """Do what devpi 7 does, which compares a page with what it has, but for the URLs, and keeps what is equal."""

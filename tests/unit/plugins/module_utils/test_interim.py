@@ -14,7 +14,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import JSON_TYPE
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import absolute, differing_page, interim_upstream
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import (
+    absolute,
+    differing_page,
+    interim_upstream,
+)
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page, Probe
 from ansible_collections.wheelhouse.devpi.tests.upstream.upstream import Behaviour, serving
 
@@ -76,7 +80,10 @@ def test_what_would_do_harm_is_left_alone(answer: Page) -> None:
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (page("<a href='../../p-1.zip'>", kind="text/html"), "<base href=\"https://new.example/simple/p/\"><a href='../../p-1.zip'>"),
+        (
+            page("<a href='../../p-1.zip'>", kind="text/html"),
+            "<base href=\"https://new.example/simple/p/\"><a href='../../p-1.zip'>",
+        ),
         (page("<BASE href='/x/'>", kind="text/html"), "<BASE href='/x/'>"),
         (page(told("1.0", FILE)), told("1.0", {**FILE, "url": "https://new.example/p-1.zip"})),
         (page("{", status=404), "{"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.wheelhouse.devpi.plugins.module_utils import _interim, _switch
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import Client
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import Dialect
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page, Probe, ProbeError
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._switch import settled
@@ -48,24 +49,32 @@ def described(project: str) -> list[dict[str, Any]]:
     return [{**file, "url": OLD} for file in files]
 
 
-def test_devpi_6_fetches_pages_and_names_anew(devpi: FakeDevpi, run: Run) -> None:
+def test_devpi_6_fetches_pages_and_names_anew(devpi: FakeDevpi, run: Run, new: Upstream) -> None:
     mirror(devpi)
     devpi.not_upstream.add("used")
+    new.behaviour.projects = {}
+    marked = f"{new.simple_url}{MARK}"
     devpi.files["root/m/used"] = described("used")
     devpi.stored.add("used-1.0.tar.gz")
-    result = run(devpi_index, name="root/m", mirror_url=NEW)
+    result = run(devpi_index, name="root/m", mirror_url=new.simple_url)
     assert result["changes"] == ["update index root/m (mirror_ignore_serial_header, mirror_url)"]
     assert result["stale_projects"] == []
-    assert devpi.links["root/m/bare"] == NEW
+    assert devpi.links["root/m/bare"] == new.simple_url
     # What the new upstream does not have, keeps what is in the cache.
     assert [file["filename"] for file in devpi.files["root/m/used"]] == ["used-1.0.tar.gz"]
     sent = [(*request, body) for request, body in zip(devpi.seen, devpi.bodies, strict=True)]
     steps = [step for step in sent if step[1].startswith("/root/m")]
-    final = {"type": "mirror", "volatile": False, "title": "T", "mirror_url": NEW, "mirror_no_project_list": False}
+    final = {
+        "type": "mirror",
+        "volatile": False,
+        "title": "T",
+        "mirror_url": new.simple_url,
+        "mirror_no_project_list": False,
+    }
     final["mirror_ignore_serial_header"] = True
-    interim = {**final, "mirror_url": MARKED, "mirror_no_project_list": True}
+    interim = {**final, "mirror_url": marked, "mirror_no_project_list": True}
     stand_in = steps[4][2]["mirror_url"]
-    assert re.fullmatch(rf"http://127\.0\.0\.1:\d+/{MARK};to={NEW}", stand_in)
+    assert re.fullmatch(rf"http://127\.0\.0\.1:\d+/{MARK};to={new.simple_url}", stand_in)
     assert steps == [
         ("PATCH", "/root/m", interim),
         ("GET", "/root/m", None),
@@ -73,7 +82,6 @@ def test_devpi_6_fetches_pages_and_names_anew(devpi: FakeDevpi, run: Run) -> Non
         ("POST", "/root/m/+simple/used/refresh", None),
         ("PATCH", "/root/m", {**interim, "mirror_url": stand_in}),
         ("GET", "/root/m/+simple/used/", None),
-        ("GET", "/root/m/+f/used-1.0.tar.gz", None),
         ("GET", "/root/m/+f/used-1.0.tar.gz", None),
         ("GET", "/root/m/+f/used-2.0.tar.gz", None),
         ("POST", "/root/m/+simple/used/refresh", None),
@@ -84,7 +92,20 @@ def test_devpi_6_fetches_pages_and_names_anew(devpi: FakeDevpi, run: Run) -> Non
         ("PATCH", "/root/m", final),
     ]
     assert devpi.users["root"]["indexes"]["m"] == final
-    assert not run(devpi_index, name="root/m", mirror_url=NEW)["changed"]
+    assert not run(devpi_index, name="root/m", mirror_url=new.simple_url)["changed"]
+
+
+@pytest.mark.parametrize(("behaviour", "host"), [({}, "near"), ({"down": True}, "near"), ({"projects": {}}, "far")])
+def test_devpi_6_names_what_did_not_come(
+    devpi: FakeDevpi, run: Run, new: Upstream, monkeypatch: pytest.MonkeyPatch, behaviour: dict[str, Any], host: str
+) -> None:
+    mirror(devpi)
+    devpi.not_upstream.add("used")
+    new.behaviour = Behaviour(**{"projects": new.behaviour.projects, **behaviour})
+    if host == "far":
+        monkeypatch.setattr(_switch, "is_loopback", lambda host: host != "127.0.0.1")
+    assert run(devpi_index, name="root/m", mirror_url=new.simple_url)["stale_projects"] == ["root/m/used"]
+    assert devpi.links["root/m/used"] == OLD
 
 
 def mirror_7(devpi: FakeDevpi, new: Upstream, **settings: Any) -> None:
@@ -132,6 +153,15 @@ def test_devpi_7_forgets_links_or_writes_them_anew(devpi: FakeDevpi, run: Run, n
     assert urls(devpi, "used") == urls(devpi, "other") == {new.url}
     devpi.fetch_page("root/m", "used")
     assert devpi.files["root/m/used"] == new.files("used")
+
+
+def test_what_stands_in_front_of_devpi_must_not_send_files(
+    devpi: FakeDevpi, run: Run, new: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror_7(devpi, new)
+    new.behaviour = Behaviour({"other": new.behaviour.projects["other"]})
+    monkeypatch.setattr(Client, "describe", lambda self, path: None)
+    assert run(devpi_index, name="root/m", mirror_url=new.simple_url)["stale_projects"] == ["root/m/used"]
 
 
 def test_devpi_7_may_be_switched_back_before_it_fetched_a_page(devpi: FakeDevpi, run: Run, new: Upstream) -> None:
@@ -238,15 +268,6 @@ def test_devpi_7_on_another_host_may_go_without_files(
     monkeypatch.setattr(_switch, "is_loopback", lambda host: host != "127.0.0.1")
     result = run(devpi_index, name="root/m", mirror_url=new.simple_url)
     assert (result["changed"], result["stale_projects"]) == (True, [])
-
-
-def test_devpi_6_on_another_host_names_what_only_the_old_mirror_has(
-    devpi: FakeDevpi, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mirror(devpi)
-    devpi.not_upstream.add("used")
-    monkeypatch.setattr(_switch, "is_loopback", lambda host: host != "127.0.0.1")
-    assert run(devpi_index, name="root/m", mirror_url=NEW)["stale_projects"] == ["root/m/used"]
 
 
 def test_devpi_7_is_not_asked_again_where_it_does_not_come(
