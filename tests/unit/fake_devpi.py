@@ -33,9 +33,9 @@ class FakeDevpi:
 
     ``users`` is what GET / returns; ``uploads`` the projects of an index, or those that a mirror has in its cache;
     ``cached_files`` the projects of which a mirror has files too; ``stored`` the names of those; ``links`` from which
-    upstream a mirror's links to a project are; ``not_upstream`` projects that an upstream does not have; ``files`` what devpi 7 keeps of the page of a
-    project, as JSON tells it; ``rules`` what it keeps at a project; ``upstream_names`` the projects that mirrors have
-    pages of.
+    upstream a mirror's links to a project are; ``not_upstream`` projects that an upstream does not have; ``files`` what
+    devpi keeps of the page of a project, as JSON tells it; ``rules`` what it keeps at a project; ``upstream_names`` the
+    projects that mirrors have pages of.
     ``seen`` is every request so far, ``bodies`` what they sent, ``connections`` how many there were.
     ``mischief`` holds answers to give instead of the right one: a function for each request, first come first served,
     None for a request that shall be answered as usual.
