@@ -6,6 +6,7 @@ earlier call.
 """
 
 import contextlib
+import marshal
 import os
 import sys
 import zipimport
@@ -19,9 +20,8 @@ compile_source = zipimport._compile_source
 
 def compile_once(path: str, source: bytes) -> CodeType:
     """Return the code of a source, kept under the digest of the source and the version of Python."""
-    # At the start of each Python they would cost time.
+    # At the start of each Python it would cost time.
     import hashlib  # noqa: PLC0415
-    import marshal  # noqa: PLC0415
 
     file = f"{KEPT}/{hashlib.sha256(source).hexdigest()}.{sys.implementation.cache_tag}"
     with contextlib.suppress(OSError), open(file, "rb") as kept:
