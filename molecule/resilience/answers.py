@@ -80,7 +80,7 @@ def pages(checks: Checks) -> None:
 
 
 def headers_of_pages(checks: Checks) -> None:
-    """A page has the same headers, whatever step to it gave it: devpi, or the memory of nginx in one of its two ways."""
+    """A page has the same headers, whatever step to it gave it: devpi, or the memory of nginx in its two ways."""
     upload("small", "1.0", "team/base")
     for path, (kind, encoding) in itertools.product(
         ("/team/base/+simple/small/", f"/team/direct/+simple/{HUGE}/"), itertools.product(KINDS, ("gzip", "identity"))
