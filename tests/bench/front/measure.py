@@ -47,9 +47,9 @@ SECONDS = 2
 
 
 def sound(load: Load) -> float:
-    """Return the requests a second of a load. Raises SystemExit where an answer was not as it should be."""
-    if load.errors:
-        sys.exit(f"Answers failed under load:\n{load.said}")
+    """Return the requests a second of a load. Raises SystemExit where it got no answer, or not as it should be."""
+    if load.errors or not load.requests:
+        sys.exit(f"{'Answers failed under load' if load.errors else 'The machine is too busy'}:\n{load.said}")
     return load.per_second
 
 
