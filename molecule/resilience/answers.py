@@ -25,7 +25,7 @@ import urllib.request
 from collections import Counter
 from pathlib import Path
 
-from front import CA, DOMAIN, JSON_TYPE, SITE, Checks, ask, upload, upstream
+from front import CA, DOMAIN, JSON_TYPE, SITE, Checks, Connection, ask, upload, upstream
 
 HUGE = "huge"
 HUGE_FILES = {f"{HUGE}-1.{number}-py3-none-any.whl": str(number) for number in range(12_000)}
@@ -77,6 +77,29 @@ def pages(checks: Checks) -> None:
         checks.expect(f"log of {agent}", said, [("HIT", "team/direct", 200), ("MISS", "team/direct", 200)])
         waited = [line["upstream_seconds"] for line in lines if line["cache"] == "MISS"]
         checks.expect(f"wait for devpi of {agent}", all(float(str(seconds)) > 0 for seconds in waited), True)
+
+
+def headers_of_pages(checks: Checks) -> None:
+    """A page has the same headers, whatever step to it gave it: devpi, or the memory of nginx in its two ways."""
+    upload("small", "1.0", "team/base")
+    for path, (kind, encoding) in itertools.product(
+        ("/team/base/+simple/small/", f"/team/direct/+simple/{HUGE}/"), itertools.product(KINDS, ("gzip", "identity"))
+    ):
+        ask(path)
+        upload("clears", f"1.{time.time_ns()}", "team/dev")
+        asked = {"Accept": kind, "Accept-Encoding": encoding}
+        # Each connection stays with one worker of nginx.
+        connection = Connection()
+        got = [connection.ask(path, headers=asked) for _time in range(2)]
+        ignored = {"date", "content-length", "transfer-encoding"}
+        said = [{name: text for name, text in headers.items() if name not in ignored} for _s, headers, _b in got]
+        checks.expect(f"headers of {kind}, {encoding}, {path}", said[1], said[0])
+        checks.expect(f"content of {kind}, {encoding}, {path}", got[1][2], got[0][2])
+        again = connection.ask(path, headers={**asked, "If-None-Match": got[1][1]["etag"]})
+        checks.expect(f"not modified: {kind}, {encoding}, {path}", (again[0], again[1]["etag"]), (304, said[1]["etag"]))
+        head = connection.ask(path, "HEAD", headers=asked)
+        checks.expect(f"HEAD of {kind}, {encoding}, {path}", (head[0], head[1]["etag"]), (200, said[1]["etag"]))
+        connection.close()
 
 
 def files(checks: Checks) -> None:
@@ -184,6 +207,7 @@ def main() -> int:
     login_rate, connections = (int(argument) for argument in sys.argv[1:])
     checks = Checks()
     pages(checks)
+    headers_of_pages(checks)
     files(checks)
     protocols(checks)
     status_page(checks)

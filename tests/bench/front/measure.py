@@ -5,27 +5,31 @@
 
     measure.py LIMIT_DIRECTORY FLOORS
 
-The limit is the same bytes as files that were compressed beforehand, from the same server of the same nginx. Ours and
-the limit take turns over TLS, as clients ask. The generated vhost speaks HTTP alone, so ours does, too, where they
-meet. The median of the turns counts, and of the ratios that of neighbours, because the machine has other work.
+The limit is the same bytes as files that were compressed beforehand, from the same server of the same nginx: it writes
+the same log and has the same limits for clients. Ours and the limit take turns over TLS, as clients ask, each a tenth
+of a second long, so that the other work of the machine meets both alike. A ratio is the median of some runs.
 
-A page is fresh for 2 seconds (devpi_nginx_page_freshness), and each turn has to bear its share of the requests that ask
-devpi for a new one. So the loads of a page follow each other within one turn, which begins with an old page and lasts
-longer than a page is fresh: it has one such request for each 1.5 seconds at most. Each second turn runs backwards, so
-that another load is the first.
+A page is fresh for 2 seconds (devpi_nginx_page_freshness), and ours has to bear its share of the requests that ask
+devpi for a new one. It bears twice that, because the page ages in the turns of the limit as well.
+
+The generated vhost speaks HTTP alone, so ours does, too, where they meet. There, a turn is 2 seconds: a request to the
+generated vhost goes on for longer than a tenth of a second, and would do so in the turn of the other.
 
 Prints a line for each cell. Exits with 1 where a ratio is below its floor.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import statistics
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from loads import ENCODINGS, ask, fetch
+from loads import ENCODINGS, Load, ask, fetch, take_turns
 
 SITE = "https://bench.test"
 PLAIN_SITE = "http://bench.test:8081"
@@ -36,35 +40,24 @@ PAGES = {"big": 1000, "small": 10}
 #: Bytes of the release file.
 FILE_SIZE = 1024 * 1024
 CONNECTIONS = (1, 8, 64)
-TURNS = 2
-#: Seconds of a load.
-SECONDS = 1
+#: How often a cell is measured.
+RUNS = 2
+#: Seconds of all turns of a cell, and of each turn against the generated vhost.
+SECONDS = 2
 
 
-def speed(url: str, encoding: str, connections: int) -> float:
-    """Return how many requests a second a URL answers. Raises SystemExit where an answer was not as it should be."""
-    load = ask(url, encoding, connections, SECONDS)
-    if load.errors:
-        sys.exit(f"{url} failed under load:\n{load.said}")
+def sound(load: Load) -> float:
+    """Return the requests a second of a load. Raises SystemExit where it got no answer, or not as it should be."""
+    if load.errors or not load.requests:
+        sys.exit(f"{'Answers failed under load' if load.errors else 'The machine is too busy'}:\n{load.said}")
     return load.per_second
 
 
-def in_turn(ours: str, other: str, encoding: str, loads: tuple[int, ...]) -> list[tuple[float, float, float]]:
-    """Return for each load the medians of two URLs that took turns, in requests a second, and that of their ratios."""
-    measured: dict[int, list[tuple[float, float]]] = {load: [] for load in loads}
-    for turn in range(TURNS):
-        order = loads if turn % 2 == 0 else loads[::-1]
-        first, second = ({load: speed(url, encoding, load) for load in order} for url in (ours, other))
-        for load in loads:
-            measured[load].append((first[load], second[load]))
-    return [
-        (
-            statistics.median(one for one, _other in turns),
-            statistics.median(other for _one, other in turns),
-            statistics.median(one / other for one, other in turns),
-        )
-        for turns in measured.values()
-    ]
+def in_turn(measure: Callable[[], list[Load]]) -> tuple[float, float, float]:
+    """Measure two some times. Returns their medians, in requests a second, and the median of their ratios."""
+    pairs = [[sound(load) for load in measure()] for _run in range(RUNS)]
+    first, second = (statistics.median(speeds) for speeds in zip(*pairs, strict=True))
+    return first, second, statistics.median(one / other for one, other in pairs)
 
 
 def prepare_limit(directory: Path) -> dict[str, str]:
@@ -93,19 +86,19 @@ def main() -> int:
     ratios: dict[str, list[float]] = {"pages": [], "files": []}
     print(f"{'against the limit':<28}{'ours/s':>10}{'limit/s':>10}{'ratio':>8}")
     cells = [("pages", page, name) for page in PAGES for name in ENCODINGS] + [("files", "file", "plain")]
-    for kind, what, name in cells:
-        results = in_turn(ours[what], f"{SITE}/+limit/{what}", ENCODINGS[name], CONNECTIONS)
-        for connections, (fast, fastest, ratio) in zip(CONNECTIONS, results, strict=True):
-            ratios[kind].append(ratio)
-            label = f"{what}, {name}, {connections} conn."
-            print(f"{label:<28}{fast:>10.0f}{fastest:>10.0f}{ratio:>8.2f}", flush=True)
+    for (kind, what, name), connections in itertools.product(cells, CONNECTIONS):
+        both = (ours[what], f"{SITE}/+limit/{what}")
+        fast, fastest, ratio = in_turn(partial(take_turns, both, ENCODINGS[name], connections, SECONDS))
+        ratios[kind].append(ratio)
+        label = f"{what}, {name}, {connections} conn."
+        print(f"{label:<28}{fast:>10.0f}{fastest:>10.0f}{ratio:>8.2f}", flush=True)
     reached = {
         "pages_of_limit": statistics.geometric_mean(ratios["pages"]),
         "files_of_limit": statistics.geometric_mean(ratios["files"]),
         "worst_cell_of_limit": min(ratios["pages"] + ratios["files"]),
     }
     path = f"/{INDEX}/+simple/big/"
-    [(fast, slow, times)] = in_turn(PLAIN_SITE + path, GENERATED + path, "gzip", (8,))
+    fast, slow, times = in_turn(lambda: [ask(site + path, "gzip", 8, SECONDS) for site in (PLAIN_SITE, GENERATED)])
     print(f"{'generated vhost, big page':<28}{fast:>10.0f}{slow:>10.1f}{times:>8.0f}")
     reached["times_generated_vhost"] = times
     missed = False
