@@ -40,6 +40,7 @@ SNAPSHOTS = ".before"
 TRIAL = Path("/run/systemd/system")
 #: Bytes that stay free on the disk beside what the snapshot takes.
 SPARE = 64 * 1024 * 1024
+RESERVE = 1024 * 1024
 #: Seconds that one answer may take: a mirror may ask its upstream first.
 PATIENCE = 60
 #: The largest file that is installed for a proof.
@@ -149,7 +150,9 @@ class Progress:
     def stage(self, what: str) -> None:
         """Tell of a new stage."""
         print(what, flush=True)
-        self.path.write_text(what)
+        # On a disk that is full, the way back matters more than news of it.
+        with contextlib.suppress(OSError):
+            self.path.write_text(what)
         self.said = time.monotonic()
 
     def far(self, what: str) -> None:
@@ -342,8 +345,9 @@ class Server:
         _headers, body = self.get(path, "text/html")
         for link in re.findall(r'href="([^"]+)"', body.decode(errors="replace")):
             url = urljoin(urljoin(self.url, path), link)
-            if url.split("#")[0].endswith(f"/{sample['file']}") and f"sha256={sample['sha256']}" in url:
-                return url.split("#")[0]
+            file, _, digest = url.partition("#")
+            if file.endswith(f"/{sample['file']}") and digest == f"sha256={sample['sha256']}":
+                return str(file)
         raise SwitchError(f"{self.url}{path} does not list {sample['file']} with the hash that it had.")
 
     def install(self, sample: Json) -> None:
@@ -519,6 +523,8 @@ class Switch:
     def step(self, name: str, **more: Any) -> None:
         """Keep how far the switch is."""
         self.journal.update(more, step=name)
+        if name == "clean":
+            remove(self.state / "reserve")
         write_json(self.state / "journal.json", self.journal)
         self.progress.stage(name)
 
@@ -559,6 +565,9 @@ class Switch:
 
     def forward(self) -> None:
         """Switch. Raises SwitchError, OSError: then the way is back."""
+        # So that the way back can be written down on a disk that is full.
+        with (self.state / "reserve").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, RESERVE)
         self.step("prepare")
         self.begin()
         self.step("stop", stopped=time.time())
@@ -661,8 +670,11 @@ class Switch:
             if step in ("switch", "try"):
                 if self.beside.exists():
                     settle(self.data, self.beside, self.journal["old_data"])
-                    if self.new_data is not None and not self.new_data.exists():
+                    if self.new_data is not None:
                         self.beside.rename(self.new_data)
+                    else:
+                        # On a disk that is full, this makes the room for what follows.
+                        shutil.rmtree(self.beside)
                 replace_file(self.configuration, (self.place / "configuration").read_bytes())
                 point(self.current, Path(self.journal["old_release"]))
                 # From here on there is nothing to put back: a second call must not look for it.
@@ -705,6 +717,7 @@ class Switch:
             "time": time.time(),
             "writers_seconds": round(time.time() - stopped, 1) if stopped else 0,
         }
+        remove(self.state / "reserve")
         write_json(self.state / "result.json", result)
         remove(self.state / "journal.json")
         self.progress.stage(message)
@@ -781,17 +794,16 @@ def outcome(state: Path) -> int:
 
 
 def follow(state: Path, seconds: float) -> int:
-    """Print what is new, as soon as there is something, and whether the switch is over."""
+    """Print what is new in the switch as soon as there is something, and nothing where none is under way."""
     progress = state / "progress"
-    old = progress.read_text() if progress.exists() else ""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if state_of("devpi-switch.service") not in ("activating", "active", "deactivating"):
+    end, old = time.monotonic() + seconds, None
+    while state_of("devpi-switch.service") in ("activating", "deactivating"):
+        told = progress.read_text() if progress.exists() else ""
+        if time.monotonic() > end or old not in (None, told):
+            print(told or "…")
             break
+        old = told
         time.sleep(0.5)
-        if progress.read_text() != old and time.monotonic() > end - seconds + 3:
-            break
-    print(progress.read_text() if progress.exists() else "")
     return 0
 
 
