@@ -471,9 +471,10 @@ def state_of(unit: str) -> str:
 
 
 def last_words(unit: str) -> str:
-    """Return the end of what a unit wrote into the journal of the host."""
+    """Return the end of what a unit wrote into the journal of the host since its last start."""
+    start = systemctl("show", "--property=InvocationID", "--value", unit).strip()
     asked = subprocess.run(
-        ["journalctl", "--unit", unit, "--lines", "10", "--no-pager", "--output", "cat"],
+        ["journalctl", "--lines", "8", "--no-pager", "--output", "cat", f"_SYSTEMD_INVOCATION_ID={start}"],
         capture_output=True,
         text=True,
         check=False,
@@ -547,9 +548,12 @@ class Switch:
             self.progress.stage(f"The old release cannot be compared with: {reason}")
             self.journal["before"] = None
         else:
-            self.journal["samples"] = samples(self.data, self.server)
             self.journal["front"] = self.front_works()
         self.journal["old_version"] = (self.journal["before"] or {}).get("version") or "?"
+        if not plan.get("compare", True):
+            # Older data come back on purpose: they do not have what the present ones have.
+            self.journal["before"] = None
+        self.journal["samples"] = samples(self.data, self.server) if self.journal["before"] is not None else []
 
     def front(self) -> Server | None:
         """Return the way through nginx, where the plan names one."""
