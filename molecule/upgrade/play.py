@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
 HOSTS = CHECKOUT / "tests/hosts/hosts"
 SERVER = "upgrade-server"
+INVENTORY = HERE / "inventory.yml"
 BAD = "/opt/devpi/releases/bad"
 
 Row = dict[str, Any]
@@ -40,7 +41,7 @@ def faults(*words: str) -> list[Row]:
 
 def playbook(old: bool = False, kill_at: str = "", **variables: str) -> str:
     """Run playbooks/upgrade.yml and return its output; at the beginning of a task, kill it with all that it started."""
-    command = [f"--inventory={HERE / 'inventory.yml'}", str(CHECKOUT / "playbooks/upgrade.yml")]
+    command = [f"--inventory={INVENTORY}", str(CHECKOUT / "playbooks/upgrade.yml")]
     if old:
         variables["devpi_server_lock"] = str(HERE / "devpi-6.19.txt")
     for name, value in variables.items():

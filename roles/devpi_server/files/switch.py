@@ -116,9 +116,15 @@ def exchange(one: Path, other: Path) -> None:
         raise OSError(number, os.strerror(number), str(one))
 
 
+def entries_of(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what is in a folder."""
+    with os.scandir(folder) as entries:
+        return list(entries)
+
+
 def inodes(folder: Path) -> dict[str, int]:
     """Return what is in a folder of data: the inode of each name. It tells one file from another of the same name."""
-    return {entry.name: entry.inode() for entry in os.scandir(folder) if entry.name != SNAPSHOTS}
+    return {entry.name: entry.inode() for entry in entries_of(folder) if entry.name != SNAPSHOTS}
 
 
 def settle(data: Path, beside: Path, wanted: dict[str, int]) -> None:
@@ -194,7 +200,7 @@ def needs(data: Path) -> tuple[int, int]:
         folder, linked = folders.pop()
         count += 1
         size += folder.stat().st_size
-        for entry in os.scandir(folder):
+        for entry in entries_of(folder):
             path = Path(entry.path)
             if path == data / SNAPSHOTS:
                 continue
@@ -240,7 +246,7 @@ def snapshot(data: Path, target: Path, progress: Progress) -> None:
     def copy_folder(source: Path, new: Path, linked: bool) -> None:
         nonlocal files, copied
         new.mkdir(mode=0o700)
-        for entry in os.scandir(source):
+        for entry in entries_of(source):
             path, there = Path(entry.path), new / entry.name
             if path == data / SNAPSHOTS or (not linked and entry.name.endswith(SQLITE_COMPANIONS)):
                 continue
