@@ -10,6 +10,7 @@ and `faults.py row WHAT` measure what somebody else does in between.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -253,7 +254,7 @@ def play() -> None:
         measured("a disk without room for the snapshot", refuse, "are missing")
         measured("a release that fills the disk", lambda: start(bad(FILLS)), "does not start")
     for step in ("stop", "snapshot", "switch", "try"):
-        measured(f"kill -9 of the switch, step {step}", lambda step=step: killed(step), "interrupted")  # type: ignore[misc]
+        measured(f"kill -9 of the switch, step {step}", functools.partial(killed, step), "interrupted")
     measured("kill -9 of the switch, step committed", lambda: killed("committed"), "runs")
 
 

@@ -148,6 +148,7 @@ def load() -> None:
                     tell(failed_installs=told["failed_installs"] + 1, failures=failures)
             time.sleep(0.1)
 
+    tell()
     threading.Thread(target=read, daemon=True).start()
     last = time.monotonic()
     for number in range(10**6):

@@ -109,7 +109,8 @@ def play() -> list[Row]:
         subprocess.run([HOSTS, "kill", SERVER], check=True)
         subprocess.run([HOSTS, "up", SERVER, "trixie"], check=True)
         on_server("systemctl", "start", "load.service")
-        rows += faults("row", f"kill -9 of the host, step {step}")
+        for row in faults("row", f"kill -9 of the host, step {step}"):
+            rows.append({**row, "readers": "none while the host is down", "writers": f"{row['seconds']} s"})
     return rows
 
 
