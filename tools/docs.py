@@ -1,7 +1,7 @@
-"""Write docs/roles/ROLE.md, docs/modules/MODULE.md and docs/security.md.
+"""Write docs/roles/ROLE.md, docs/modules/MODULE.md, docs/security.md and docs/operations.md.
 
 What they say comes from roles/ROLE/meta/argument_specs.yml, from the documentation of the modules, and from the
-playbooks in tools/docs_pages/examples/; of security, from what the scenarios of molecule compare with.
+playbooks in tools/docs_pages/examples/; of security and operations, from what the scenarios of molecule compare with.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ DOCS = CHECKOUT / "docs"
 PAGES = Path(__file__).resolve().parent / "docs_pages"
 #: What the scenarios ask and attack, with what has to come of it.
 SECURITY = CHECKOUT / "molecule" / "shared" / "security"
+#: The scenarios that keep what came of their faults in operations.json.
+OPERATIONS = ("upgrade", "migrate", "backup")
 COLLECTION = "wheelhouse.devpi"
 
 
@@ -156,6 +158,13 @@ def pages() -> dict[Path, str]:
         **{name: json.loads((SECURITY / f"{name}.json").read_text()) for name in ("attacks", "surface", "units")},
         readable=readable,
         asked=sorted({how for row in json.loads((SECURITY / "surface.json").read_text()) for how in row["open"]}),
+    )
+    found[DOCS / "operations.md"] = environment.get_template("operations.md.j2").render(
+        operations=[
+            json.loads((CHECKOUT / "molecule" / scenario / "operations.json").read_text())
+            for scenario in OPERATIONS
+            if (CHECKOUT / "molecule" / scenario / "operations.json").exists()
+        ],
     )
     modules = [f"{COLLECTION}.{path.stem}" for path in sorted(CHECKOUT.glob("plugins/modules/*.py"))]
     described = subprocess.run(

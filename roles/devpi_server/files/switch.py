@@ -1,0 +1,835 @@
+"""Switch devpi to another release, and back by itself where that does not work.
+
+`switch.py STATE run` does what STATE/plan.json says, or ends what a killed run left. `switch.py STATE recover` ends it
+before devpi starts at boot. `switch.py STATE follow SECONDS` waits for news and prints them.
+
+The journal says how far a switch is. Up to its step `committed`, the way out of any trouble is back: nobody but this
+program talked to the new release until then, because it was tried on a port that nginx does not know. So there is
+nothing in its data that anybody was told to be safe. From that step on, the way out is forward.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import hashlib
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import sqlite3
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+Json = dict[str, Any]
+
+#: In the folder of the data, so that it is on the same file system whatever is mounted where.
+SNAPSHOTS = ".before"
+#: What the unit is told while the new release is tried; in /run, so that no boot finds it.
+TRIAL = Path("/run/systemd/system")
+#: Bytes that stay free on the disk beside what the snapshot takes.
+SPARE = 64 * 1024 * 1024
+RESERVE = 1024 * 1024
+#: Seconds that one answer may take: a mirror may ask its upstream first.
+PATIENCE = 60
+#: The largest file that is installed for a proof.
+LARGEST_SAMPLE = 50 * 1024 * 1024
+SAMPLES = 3
+SQLITE_MAGIC = b"SQLite format 3\0"
+#: What SQLite keeps beside a database; its backup holds what is in there.
+SQLITE_COMPANIONS = ("-wal", "-shm", "-journal")
+
+
+class SwitchError(Exception):
+    """The switch cannot go on; the message is the reason, for a person."""
+
+
+# --- Files that outlive a power loss
+
+
+def write_json(path: Path, content: Json) -> None:
+    """Write a file so that after a power loss there is the old or the new one, and none that is half."""
+    new = path.with_name(path.name + ".new")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the entries of a folder outlive a power loss."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, and nothing where there is none; a power loss does not bring it back."""
+    path.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def point(link: Path, target: Path) -> None:
+    """Let a symbolic link point elsewhere, in one step."""
+    new = link.with_name(link.name + ".new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(link)
+    sync_folder(link.parent)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Give a file another content in one step. It keeps its mode and owner."""
+    status = path.stat()
+    new = path.with_name(path.name + ".new")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        os.fchown(file.fileno(), status.st_uid, status.st_gid)
+        os.fchmod(file.fileno(), status.st_mode & 0o7777)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    sync_folder(path.parent)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Exchange two paths of one file system in one step, so that whoever reads always finds something."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    at_cwd, exchange_them = -100, 2
+    if libc.renameat2(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), exchange_them) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(one))
+
+
+def entries_of(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what is in a folder."""
+    with os.scandir(folder) as entries:
+        return list(entries)
+
+
+def inodes(folder: Path) -> dict[str, int]:
+    """Return what is in a folder of data: the inode of each name. It tells one file from another of the same name."""
+    return {entry.name: entry.inode() for entry in entries_of(folder) if entry.name != SNAPSHOTS}
+
+
+def settle(data: Path, beside: Path, wanted: dict[str, int]) -> None:
+    """Move entries between two folders until `data` has those that are wanted. May be interrupted and called again."""
+    for name in {*inodes(data), *wanted}:
+        here, want = inodes(data).get(name), wanted.get(name)
+        if here == want:
+            continue
+        if want is None:
+            (data / name).rename(beside / name)
+        elif here is None:
+            (beside / name).rename(data / name)
+        else:
+            exchange(data / name, beside / name)
+    sync_folder(data)
+    sync_folder(beside)
+
+
+# --- The snapshot
+
+
+class Progress:
+    """How far a stage is, for whoever follows."""
+
+    def __init__(self, state: Path) -> None:
+        self.path = state / "progress"
+        self.said = 0.0
+
+    def stage(self, what: str) -> None:
+        """Tell of a new stage."""
+        print(what, flush=True)
+        # On a disk that is full, the way back matters more than news of it.
+        with contextlib.suppress(OSError):
+            self.path.write_text(what)
+        self.said = time.monotonic()
+
+    def far(self, what: str) -> None:
+        """Tell how far the stage is, at most once a second."""
+        if time.monotonic() - self.said >= 1:
+            self.stage(what)
+
+
+def mebibytes(count: int) -> str:
+    """Return bytes as people read them.
+
+    >>> mebibytes(5 * 1024 * 1024)
+    '5.0 MiB'
+    """
+    return f"{count / 1024 / 1024:.1f} MiB"
+
+
+def is_linked(path: Path) -> bool:
+    """Whether what is below a path of the data never changes in place, so that a hard link keeps it.
+
+    devpi writes a release file aside and moves it into place, and unpacks documentation into a new folder. The files at
+    the top and what begins with a dot (the database, the index of the search) are written to.
+    """
+    return not path.name.startswith(".")
+
+
+def is_database(path: Path) -> bool:
+    """Whether a file is one of SQLite."""
+    with path.open("rb") as file:
+        return file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
+
+
+def needs(data: Path) -> tuple[int, int]:
+    """Return how many bytes and how many inodes a snapshot takes."""
+    device = data.stat().st_dev
+    size = count = 0
+    folders = [(data, False)]
+    while folders:
+        folder, linked = folders.pop()
+        count += 1
+        size += folder.stat().st_size
+        for entry in entries_of(folder):
+            path = Path(entry.path)
+            if path == data / SNAPSHOTS:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if entry.stat(follow_symlinks=False).st_dev != device:
+                    raise SwitchError(f"{path} is a file system of its own: a snapshot needs it on that of {data}.")
+                folders.append((path, linked or is_linked(path)))
+            elif not linked:
+                count += 1
+                size += entry.stat(follow_symlinks=False).st_size
+    return size, count
+
+
+def check_room(data: Path) -> None:
+    """Refuse where the snapshot does not fit on the disk."""
+    size, count = needs(data)
+    disk = os.statvfs(data)
+    free = disk.f_bavail * disk.f_frsize
+    if free < size + SPARE:
+        raise SwitchError(
+            f"There is not enough room on the disk of {data}: {mebibytes(size + SPARE)} are needed, {mebibytes(free)} "
+            f"are free, {mebibytes(size + SPARE - free)} are missing."
+        )
+    # Some file systems, such as btrfs, do not count inodes.
+    if disk.f_files and disk.f_favail < count:
+        raise SwitchError(f"The disk of {data} has {disk.f_favail} inodes left, {count} are needed.")
+
+
+def snapshot(data: Path, target: Path, progress: Progress) -> None:
+    """Make a copy of the data of a devpi that does not run: hard links, and copies of what is written to."""
+    files = copied = 0
+
+    def tell(more: int = 0) -> None:
+        progress.far(f"snapshot: {files} files, {mebibytes(copied + more)} copied")
+
+    def copy_status(source: Path, new: Path) -> None:
+        status = source.stat()
+        os.chown(new, status.st_uid, status.st_gid)
+        # After chown, which takes the setgid bit away.
+        os.chmod(new, status.st_mode & 0o7777)
+        os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    def copy_folder(source: Path, new: Path, linked: bool) -> None:
+        nonlocal files, copied
+        new.mkdir(mode=0o700)
+        for entry in entries_of(source):
+            path, there = Path(entry.path), new / entry.name
+            if path == data / SNAPSHOTS or (not linked and entry.name.endswith(SQLITE_COMPANIONS)):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                copy_folder(path, there, linked or is_linked(path))
+                continue
+            files += 1
+            if linked or entry.is_symlink():
+                os.link(path, there, follow_symlinks=False)
+            elif entry.is_file() and is_database(path):
+                back_up(path, there, tell)
+                copy_status(path, there)
+                copied += there.stat().st_size
+            elif entry.is_file():
+                shutil.copyfile(path, there)
+                copy_status(path, there)
+                copied += there.stat().st_size
+            tell()
+        copy_status(source, new)
+
+    copy_folder(data, target, linked=False)
+    # One call for all files, in place of one for each.
+    os.sync()
+    progress.stage(f"snapshot: {files} files, {mebibytes(copied)} copied, the rest are hard links")
+
+
+def back_up(database: Path, target: Path, tell: Callable[[int], None]) -> None:
+    """Let SQLite copy a database, with what is in its companions."""
+    with (
+        contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True)) as source,
+        contextlib.closing(sqlite3.connect(target)) as new,
+    ):
+        page: int = source.execute("PRAGMA page_size").fetchone()[0]
+        try:
+            source.backup(new, pages=4096, progress=lambda _status, left, total: tell((total - left) * page))
+        except sqlite3.Error as reason:
+            raise SwitchError(f"SQLite could not copy {database}: {reason}.") from reason
+
+
+def last_serial(data: Path) -> int | None:
+    """Return the number of the last change in the database of a devpi that does not run; None where that is unknown."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{(data / '.sqlite').as_uri()}?mode=rw", uri=True)) as database:
+            found: int | None = database.execute("SELECT max(serial) FROM changelog").fetchone()[0]
+            return found
+    except sqlite3.Error:
+        return None
+
+
+# --- What a server says
+
+
+class Server:
+    """A devpi that is asked over HTTP: by itself, or through nginx of this host (`connect` is where that listens)."""
+
+    def __init__(self, url: str, connect: str | None = None) -> None:
+        self.url = url.rstrip("/") + "/"
+        self.connect = connect
+
+    def get(self, path: str, accept: str = "*/*") -> tuple[http.client.HTTPMessage, bytes]:
+        """Return the headers and the body of a good answer. Raises SwitchError."""
+        url = urljoin(self.url, path)
+        parts = urlsplit(url)
+        connection: http.client.HTTPConnection
+        if parts.scheme == "https":
+            connection = Nginx(str(parts.hostname), parts.port or 443, self.connect)
+        else:
+            connection = http.client.HTTPConnection(str(parts.hostname), parts.port or 80, timeout=PATIENCE)
+        # With a cookie, nginx of this collection lets devpi answer and takes nothing from a cache.
+        headers = {"Accept": accept, "Cookie": "devpi-switch=1"}
+        try:
+            connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""), headers=headers)
+            answer = connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException) as reason:
+            raise SwitchError(f"{url} gives no answer: {reason}.") from reason
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise SwitchError(f"{url} answers {answer.status}.")
+        return answer.headers, body
+
+    def version(self) -> str:
+        """Return the version that the API says. Raises SwitchError."""
+        headers, body = self.get("+api", "application/json")
+        if parsed(body).get("type") != "apiconfig":
+            raise SwitchError(f"{self.url}+api does not answer as devpi does.")
+        return str(headers.get("X-Devpi-Server-Version"))
+
+    def look(self) -> Json:
+        """Return what must be the same after the switch. Raises SwitchError."""
+        version = self.version()
+        headers, body = self.get("", "application/json")
+        users = parsed(body).get("result")
+        if not isinstance(users, dict):
+            raise SwitchError(f"{self.url} does not list the users.")
+        return {"version": version, "serial": int(headers.get("X-Devpi-Serial") or 0), "users": users}
+
+    def link_to(self, sample: Json) -> str:
+        """Return the URL of a file on the page of its project. Raises SwitchError."""
+        path = f"{sample['index']}/+simple/{sample['project']}/"
+        _headers, body = self.get(path, "text/html")
+        for link in re.findall(r'href="([^"]+)"', body.decode(errors="replace")):
+            url = urljoin(urljoin(self.url, path), link)
+            file, _, digest = url.partition("#")
+            if file.endswith(f"/{sample['file']}") and digest == f"sha256={sample['sha256']}":
+                return str(file)
+        raise SwitchError(f"{self.url}{path} does not list {sample['file']} with the hash that it had.")
+
+    def install(self, sample: Json) -> None:
+        """Do what an installer does: read the page, fetch the file, compare its hash. Raises SwitchError."""
+        _headers, body = self.get(self.link_to(sample))
+        if hashlib.sha256(body).hexdigest() != sample["sha256"]:
+            raise SwitchError(f"{sample['file']} of {sample['index']} has another content than before.")
+
+
+class Nginx(http.client.HTTPSConnection):
+    """HTTPS to nginx of this host under the name of the index, whatever that name means elsewhere."""
+
+    def __init__(self, host: str, port: int, connect: str | None) -> None:
+        # To this host, where nobody is in between; and a certificate is not what is tried here.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        super().__init__(host, port, timeout=PATIENCE, context=context)
+        self.address, self.tls = connect or host, context
+
+    def connect(self) -> None:
+        """Connect to the address, and ask for the host."""
+        plain = socket.create_connection((self.address, self.port), self.timeout)
+        self.sock = self.tls.wrap_socket(plain, server_hostname=self.host)
+
+
+def parsed(body: bytes) -> Json:
+    """Return JSON as a dictionary, an empty one where it is none."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def compare(before: Json, after: Json, other_data: bool) -> None:
+    """Refuse a server that lost something. Data that were made anew have serials and words of their own."""
+    missing = sorted(before["users"].keys() ^ after["users"].keys())
+    if missing:
+        raise SwitchError(f"The users are not those from before the switch: {', '.join(missing)}.")
+    for user, old in before["users"].items():
+        old_indexes, indexes = old.get("indexes", {}), after["users"][user].get("indexes", {})
+        missing = sorted(old_indexes.keys() ^ indexes.keys())
+        if missing:
+            raise SwitchError(f"The indexes of {user} are not those from before the switch: {', '.join(missing)}.")
+        for index, settings in old_indexes.items():
+            for name in [] if other_data else settings.keys() & indexes[index].keys():
+                if settings[name] != indexes[index][name]:
+                    raise SwitchError(f"The setting {name} of {user}/{index} is not that from before the switch.")
+    if not other_data and after["serial"] < before["serial"]:
+        raise SwitchError(f"The serial fell from {before['serial']} to {after['serial']}: changes are missing.")
+
+
+def project_of(file: str) -> str | None:
+    """Return the normalised name of the project of a release file.
+
+    >>> project_of("Some_Thing-1.0-py3-none-any.whl"), project_of("some-thing-1.0.tar.gz"), project_of("a.txt")
+    ('some-thing', 'some-thing', None)
+    """
+    match = re.match(r"([^-]+)-.+\.whl$", file) or re.match(r"(.+)-[^-]+\.(tar\.gz|zip)$", file)
+    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else None
+
+
+def samples(data: Path, server: Server) -> list[Json]:
+    """Return release files that the server can install now, one of each index, from what lies in the data."""
+    found: list[Json] = []
+    for folder in sorted((data / "+files").glob("*/*/+f")):
+        index = "/".join(folder.relative_to(data / "+files").parts[:2])
+        for path in first_files(folder):
+            project = project_of(path.name)
+            if project is None or path.stat().st_size > LARGEST_SAMPLE:
+                continue
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            sample = {"index": index, "project": project, "file": path.name, "sha256": digest}
+            with contextlib.suppress(SwitchError):
+                server.install(sample)
+                found.append(sample)
+                break
+        if len(found) == SAMPLES:
+            break
+    return found
+
+
+def first_files(folder: Path) -> Iterator[Path]:
+    """Return a few files below a folder, without reading all of a large one."""
+    count = 0
+    for path, _folders, files in os.walk(folder):
+        for file in files:
+            yield Path(path) / file
+            count += 1
+            if count == SAMPLES:
+                return
+
+
+def version_of(release: Path) -> str:
+    """Return the version of devpi-server in a release. Raises SwitchError."""
+    script = "import importlib.metadata as m; print(m.version('devpi-server'))"
+    try:
+        asked = subprocess.run(
+            [release / "bin/python", "-I", "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as reason:
+        raise SwitchError(f"{release} has no devpi-server: {reason}.") from reason
+    return asked.stdout.strip()
+
+
+# --- systemd
+
+
+def systemctl(*words: str) -> str:
+    """Call systemctl and return what it prints. Raises SwitchError."""
+    asked = subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False)
+    if asked.returncode != 0:
+        raise SwitchError(f"systemctl {' '.join(words)}: {asked.stderr.strip() or asked.stdout.strip()}")
+    return asked.stdout
+
+
+def state_of(unit: str) -> str:
+    """Return what systemd calls the state of a unit."""
+    return systemctl("show", "--property=ActiveState", "--value", unit).strip()
+
+
+def last_words(unit: str) -> str:
+    """Return the end of what a unit wrote into the journal of the host since its last start."""
+    start = systemctl("show", "--property=InvocationID", "--value", unit).strip()
+    asked = subprocess.run(
+        ["journalctl", "--lines", "8", "--no-pager", "--output", "cat", f"_SYSTEMD_INVOCATION_ID={start}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return asked.stdout.strip()
+
+
+def await_answer(server: Server, unit: str, seconds: float) -> str:
+    """Return the version of the server, as soon as it answers. Raises SwitchError."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return server.version()
+        except SwitchError as reason:
+            if state_of(unit) in ("failed", "inactive"):
+                raise SwitchError(f"{unit} does not start. Its last words:\n{last_words(unit)}") from None
+            if time.monotonic() > end:
+                raise SwitchError(f"{reason} So it was for {seconds:.0f} s. Last words:\n{last_words(unit)}") from None
+        time.sleep(0.2)
+
+
+# --- The switch
+
+
+class Switch:
+    """One switch, from its plan to its result."""
+
+    def __init__(self, state: Path, journal: Json) -> None:
+        self.state = state
+        self.journal = journal
+        self.progress = Progress(state)
+        plan = journal["plan"]
+        self.release = Path(plan["release"])
+        self.current = Path(plan["current"])
+        self.data = Path(plan["data"])
+        self.configuration = Path(plan["configuration"])
+        self.unit: str = plan["unit"]
+        self.new_data = Path(plan["new_data"]) if plan.get("new_data") else None
+        self.new_configuration = Path(plan["new_configuration"]) if plan.get("new_configuration") else None
+        self.server = Server(plan["api"])
+        self.start_timeout = float(plan["start_timeout"])
+        self.kept = int(plan.get("kept", 3))
+        self.place = self.data / SNAPSHOTS / journal["id"]
+        #: The other data: before the switch what shall come, or a copy; afterwards what was.
+        self.beside = self.place / "data"
+        self.trial = TRIAL / f"{self.unit}.d" / "zz-devpi-switch.conf"
+
+    def step(self, name: str, **more: Any) -> None:
+        """Keep how far the switch is."""
+        self.journal.update(more, step=name)
+        if name == "clean":
+            remove(self.state / "reserve")
+        write_json(self.state / "journal.json", self.journal)
+        self.progress.stage(name)
+
+    def begin(self) -> None:
+        """Look at everything, and refuse what cannot come out well. Nothing changes. Raises SwitchError."""
+        plan = self.journal["plan"]
+        if not (self.release / "bin/devpi-server").exists():
+            raise SwitchError(f"{self.release} has no bin/devpi-server.")
+        if self.new_data is not None and self.new_data.stat().st_dev != self.data.stat().st_dev:
+            raise SwitchError(f"{self.new_data} has to be on the file system of {self.data}.")
+        check_room(self.data)
+        self.journal["old_release"] = str(self.current.resolve())
+        self.journal["version"] = version_of(self.release)
+        self.journal["pauses"] = [unit for unit in plan.get("pauses", []) if state_of(unit) == "active"]
+        try:
+            self.journal["before"] = self.server.look()
+        except SwitchError as reason:
+            # That a server does not work is a reason to switch, not one against it.
+            self.progress.stage(f"The old release cannot be compared with: {reason}")
+            self.journal["before"] = None
+        else:
+            self.journal["front"] = self.front_works()
+        self.journal["old_version"] = (self.journal["before"] or {}).get("version") or "?"
+        if not plan.get("compare", True):
+            # Older data come back on purpose: they do not have what the present ones have.
+            self.journal["before"] = None
+        self.journal["samples"] = samples(self.data, self.server) if self.journal["before"] is not None else []
+
+    def front(self) -> Server | None:
+        """Return the way through nginx, where the plan names one."""
+        wanted = self.journal["plan"].get("front")
+        return Server(wanted["url"], wanted["connect"]) if wanted else None
+
+    def front_works(self) -> bool:
+        """Whether nginx leads to this server. In a first run there is none yet."""
+        front = self.front()
+        try:
+            return front is not None and bool(front.version())
+        except SwitchError:
+            return False
+
+    def forward(self) -> None:
+        """Switch. Raises SwitchError, OSError: then the way is back."""
+        # So that the way back can be written down on a disk that is full.
+        with (self.state / "reserve").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, RESERVE)
+        self.step("prepare")
+        self.begin()
+        self.step("stop", stopped=time.time())
+        for unit in self.journal["pauses"]:
+            systemctl("stop", unit)
+        systemctl("stop", self.unit)
+        self.place.parent.mkdir(mode=0o711, exist_ok=True)
+        if self.place.parent.is_symlink() or self.place.parent.stat().st_uid != os.geteuid():
+            raise SwitchError(f"{self.place.parent} has to be a folder of root.")
+        self.place.mkdir(mode=0o700)
+        (self.place / "configuration").write_bytes(self.configuration.read_bytes())
+        write_json(
+            self.place / "release.json",
+            {"release": self.journal["old_release"], "version": self.journal["old_version"], "time": time.time()},
+        )
+        self.step("snapshot")
+        if self.new_data is None:
+            snapshot(self.data, self.beside, self.progress)
+            self.step("switch", old_data=inodes(self.beside))
+        else:
+            self.step("switch", old_data=inodes(self.data), new_data=inodes(self.new_data))
+            self.new_data.rename(self.beside)
+            settle(self.data, self.beside, self.journal["new_data"])
+        if self.new_configuration is not None:
+            replace_file(self.configuration, self.new_configuration.read_bytes())
+        point(self.current, self.release)
+        self.step("try")
+        self.try_it()
+        self.step("committed")
+
+    def try_it(self) -> None:
+        """Start the new release where nobody else finds it, and ask it. Raises SwitchError."""
+        port = int(self.journal["plan"].get("trial_port", 3140))
+        self.trial.parent.mkdir(parents=True, exist_ok=True)
+        self.trial.write_text(
+            f"[Service]\nRestart=no\nEnvironment=DEVPISERVER_HOST=127.0.0.1 DEVPISERVER_PORT={port}\n"
+        )
+        systemctl("daemon-reload")
+        systemctl("start", self.unit)
+        tried = Server(f"http://127.0.0.1:{port}")
+        self.judge(await_answer(tried, self.unit, self.start_timeout))
+        before = self.journal["before"]
+        if before is not None:
+            compare(before, tried.look(), self.new_data is not None)
+            for sample in self.journal["samples"]:
+                self.progress.stage(f"install {sample['file']} of {sample['index']}")
+                tried.install(sample)
+        systemctl("stop", self.unit)
+        self.journal["serial"] = last_serial(self.data)
+
+    def judge(self, version: str) -> None:
+        """Refuse a server of another version than that of the release. Raises SwitchError."""
+        if version != self.journal["version"]:
+            raise SwitchError(f"The API says version {version}, the release has {self.journal['version']}.")
+
+    def finish(self, start: bool) -> None:
+        """Let everybody have the new release, which was tried. Goes back where it fails before anybody wrote."""
+        self.end_trial()
+        if start:
+            systemctl("start", self.unit)
+            try:
+                self.judge(await_answer(self.server, self.unit, self.start_timeout))
+                self.install_through_nginx()
+            except SwitchError as reason:
+                self.give_up(str(reason))
+                return
+            self.resume()
+        self.end(True, f"devpi {self.journal['version']} runs.")
+        self.prune()
+
+    def install_through_nginx(self) -> None:
+        """Install the samples once more on the way that clients take. Raises SwitchError."""
+        front = self.front()
+        if front is not None and self.journal.get("front"):
+            for sample in self.journal["samples"]:
+                self.progress.stage(f"install {sample['file']} of {sample['index']} through nginx")
+                front.install(sample)
+
+    def give_up(self, reason: str) -> None:
+        """Go back, or stay where somebody may have been told already that what they wrote is safe."""
+        systemctl("stop", self.unit)
+        serial = last_serial(self.data)
+        if serial is not None and serial == self.journal["serial"]:
+            # From here on, an interrupted switch goes back as well.
+            self.step("try")
+            self.back(reason, start=True)
+            return
+        systemctl("start", self.unit)
+        self.resume()
+        self.end(False, f"The new release stays, because changes were written to it. But: {reason}")
+
+    def back(self, reason: str, start: bool) -> None:
+        """Let everything be as it was before the switch. May be interrupted and called again."""
+        self.progress.stage(f"going back: {reason}")
+        step = self.journal["step"]
+        if step != "prepare":
+            if start:
+                systemctl("stop", self.unit)
+            self.end_trial()
+            if step in ("switch", "try"):
+                if self.beside.exists():
+                    settle(self.data, self.beside, self.journal["old_data"])
+                    if self.new_data is not None:
+                        self.beside.rename(self.new_data)
+                    else:
+                        # On a disk that is full, this makes the room for what follows.
+                        shutil.rmtree(self.beside)
+                replace_file(self.configuration, (self.place / "configuration").read_bytes())
+                point(self.current, Path(self.journal["old_release"]))
+                # From here on there is nothing to put back: a second call must not look for it.
+                self.step("clean", reason=reason)
+            if self.place.exists():
+                shutil.rmtree(self.place)
+            if start:
+                systemctl("start", self.unit)
+                try:
+                    await_answer(self.server, self.unit, self.start_timeout)
+                except SwitchError as trouble:
+                    reason += f" And the old release is back, but: {trouble}"
+                self.resume()
+        self.end(False, reason)
+
+    def end_trial(self) -> None:
+        """Let the unit be what it is for everybody."""
+        if self.trial.exists():
+            self.trial.unlink()
+            systemctl("daemon-reload")
+
+    def resume(self) -> None:
+        """Start what was stopped for the switch."""
+        for unit in self.journal.get("pauses", []):
+            systemctl("start", unit)
+
+    def end(self, switched: bool, message: str) -> None:
+        """Keep what came of it. Without a journal there is nothing left to do."""
+        stopped = self.journal.get("stopped")
+        result = {
+            "plan": self.journal["plan"],
+            "switched": switched,
+            "message": message,
+            "old_release": self.journal.get("old_release"),
+            "old_version": self.journal.get("old_version"),
+            "version": self.journal.get("version"),
+            "snapshot": str(self.place) if self.place.exists() else None,
+            "through_nginx": bool(self.journal.get("front")),
+            "installed": [sample["file"] for sample in self.journal.get("samples") or []],
+            "time": time.time(),
+            "writers_seconds": round(time.time() - stopped, 1) if stopped else 0,
+        }
+        remove(self.state / "reserve")
+        write_json(self.state / "result.json", result)
+        remove(self.state / "journal.json")
+        self.progress.stage(message)
+
+    def prune(self) -> None:
+        """Remove the oldest releases and snapshots. The release that runs and the one before it stay."""
+        stay = {self.current.resolve(), Path(self.journal["old_release"])}
+        folder = self.release.parent
+        releases = sorted(set(folder.iterdir()) - stay, key=lambda path: path.stat().st_mtime)
+        for path in releases[: max(0, len(releases) + len(stay) - self.kept)]:
+            shutil.rmtree(path)
+        old = sorted(path for path in self.place.parent.iterdir() if path != self.place)
+        for path in old[: max(0, len(old) + 2 - self.kept)]:
+            shutil.rmtree(path)
+
+
+# --- The commands
+
+
+def run(state: Path, start: bool) -> int:
+    """Do what the plan says, or end what a killed run left. Returns the exit status."""
+    plan, journal = state / "plan.json", state / "journal.json"
+    if journal.exists():
+        switch = Switch(state, json.loads(journal.read_text()))
+        step = switch.journal["step"]
+        if step == "committed":
+            switch.finish(start)
+        else:
+            switch.back(switch.journal.get("reason") or f"The switch was interrupted (step {step}).", start)
+        # At boot, devpi waits for this, and may start now.
+        return outcome(state) if start else 0
+    if not plan.exists() or not start:
+        return 0
+    wanted = json.loads(plan.read_text())
+    switch = Switch(state, {"plan": wanted, "id": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), "step": "prepare"})
+    remove(plan)
+
+    def stop(number: int, _frame: object) -> None:
+        if number == signal.SIGALRM:
+            raise SwitchError(f"The switch took longer than {wanted['limit']} s.")
+        raise SwitchError("The switch was stopped.")
+
+    for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    signal.setitimer(signal.ITIMER_REAL, float(wanted["limit"]))
+    try:
+        switch.forward()
+    except Exception as reason:  # Whatever it is: devpi must not stay down for it.
+        quiet()
+        switch.back(explained(reason), start)
+    else:
+        quiet()
+        switch.finish(start)
+    return outcome(state)
+
+
+def quiet() -> None:
+    """Let nothing interrupt the way back, nor the end."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def explained(reason: BaseException) -> str:
+    """Return a reason as a sentence."""
+    if isinstance(reason, OSError) and reason.errno == errno.ENOSPC:
+        return f"The disk is full: {reason}."
+    return str(reason) if isinstance(reason, SwitchError) else repr(reason)
+
+
+def outcome(state: Path) -> int:
+    """Return the exit status for the last result."""
+    return 0 if json.loads((state / "result.json").read_text())["switched"] else 1
+
+
+def follow(state: Path, seconds: float) -> int:
+    """Print what is new in the switch as soon as there is something, and nothing where none is under way."""
+    progress = state / "progress"
+    end, old = time.monotonic() + seconds, None
+    while state_of("devpi-switch.service") in ("activating", "deactivating"):
+        told = progress.read_text() if progress.exists() else ""
+        if time.monotonic() > end or old not in (None, told):
+            print(told or "…")
+            break
+        old = told
+        time.sleep(0.5)
+    return 0
+
+
+def main(state: Path, command: str, *rest: str) -> int:
+    """Run a command. Returns the exit status."""
+    if command == "follow":
+        return follow(state, float(rest[0]))
+    with (state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if command == "recover" else 0))
+        except BlockingIOError:
+            # The switch itself starts devpi.
+            return 0
+        return run(state, start=command == "run")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), *sys.argv[2:]))

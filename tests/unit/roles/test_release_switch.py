@@ -1,0 +1,231 @@
+# Copyright: (c) 2026, The wheelhouse founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of the program that switches to another release: what it does to files, wherever it is interrupted.
+
+The scenario `upgrade` of molecule has the rest: a real devpi, systemd and nginx.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import itertools
+import json
+import os
+import shutil
+import sqlite3
+import stat
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+PATHS = ("rename", "replace", "unlink", "mkdir")
+PROGRAM = Path(__file__).resolve().parents[3] / "roles/devpi_server/files/switch.py"
+
+
+class PowerLossError(BaseException):
+    """Nothing of the program runs any more."""
+
+
+@pytest.fixture
+def switch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """Return the program, with a systemd that does nothing and a server that answers well."""
+    spec = importlib.util.spec_from_file_location("devpi_switch", PROGRAM)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    seen = {"version": "2", "serial": 7, "users": {"root": {"indexes": {"up": {"type": "mirror"}}}}}
+    monkeypatch.setattr(module, "TRIAL", tmp_path / "systemd")
+    monkeypatch.setattr(module, "SPARE", 0)
+    monkeypatch.setattr(module, "systemctl", lambda *words: "active\n")
+    monkeypatch.setattr(module, "await_answer", lambda *given: "2")
+    monkeypatch.setattr(module, "version_of", lambda release: "2")
+    monkeypatch.setattr(module.Server, "version", lambda self: "1")
+    monkeypatch.setattr(module.Server, "look", lambda self: seen)
+    return module
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    """Return a folder with the data of a devpi, two releases, and other data for it."""
+    tmp_path /= "host"
+    tmp_path.mkdir()
+    for name, content in (("data", b"old"), ("other", b"new")):
+        files = tmp_path / name / "+files/root/up/+f"
+        files.mkdir(parents=True)
+        (tmp_path / name / "+files").chmod(0o2750)
+        (files / "a-1.0.txt").write_bytes(content)
+        (tmp_path / name / ".nodeinfo").write_bytes(content)
+        with contextlib.closing(sqlite3.connect(tmp_path / name / ".sqlite")) as database, database:
+            database.execute("PRAGMA journal_mode=wal")
+            database.execute("CREATE TABLE changelog (serial INTEGER PRIMARY KEY, data)")
+            database.execute("INSERT INTO changelog VALUES (7, ?)", [content])
+    (tmp_path / "data/.only-old").touch()
+    for release in ("one", "two"):
+        (tmp_path / "releases" / release / "bin").mkdir(parents=True)
+        (tmp_path / "releases" / release / "bin/devpi-server").touch()
+    (tmp_path / "current").symlink_to(tmp_path / "releases/one")
+    (tmp_path / "configuration").write_text("old")
+    (tmp_path / "configuration.other").write_text("new")
+    (tmp_path / "state").mkdir()
+    return tmp_path
+
+
+def plan(host: Path, **more: Any) -> None:
+    """Write the plan of a switch from release one to release two."""
+    names = {"release": "releases/two", "current": "current", "data": "data", "configuration": "configuration"}
+    paths = {name: str(host / path) for name, path in names.items()}
+    rest = {"unit": "devpi.service", "api": "http://127.0.0.1:9", "start_timeout": "5", "limit": "60", "kept": "2"}
+    (host / "state/plan.json").write_text(json.dumps({**paths, **rest, **more}))
+
+
+def found(host: Path) -> dict[str, Any]:
+    """Return everything that must be as before, or wholly new."""
+    data = host / "data"
+    with contextlib.closing(sqlite3.connect(data / ".sqlite")) as database:
+        rows = database.execute("SELECT * FROM changelog").fetchall()
+    return {
+        "release": (host / "current").resolve().name,
+        "configuration": (host / "configuration").read_text(),
+        "names": sorted(path.name for path in data.iterdir() if path.name != ".before" and "sqlite-" not in path.name),
+        "nodeinfo": (data / ".nodeinfo").read_bytes(),
+        "file": (data / "+files/root/up/+f/a-1.0.txt").read_bytes(),
+        "mode": oct(stat.S_IMODE((data / "+files").stat().st_mode)),
+        "rows": rows,
+    }
+
+
+def spoil(host: Path) -> None:
+    """Do what a bad release may do to the data."""
+    (host / "data/.nodeinfo").unlink()
+    (host / "data/.sqlite").write_text("nonsense")
+    (host / "data/.new").touch()
+    shutil.rmtree(host / "data/+files")
+
+
+def test_a_snapshot_links_the_files_and_copies_the_database(switch: ModuleType, host: Path) -> None:
+    switch.snapshot(host / "data", host / "copy", switch.Progress(host / "state"))
+    file = "+files/root/up/+f/a-1.0.txt"
+    assert os.path.samefile(host / "data" / file, host / "copy" / file)
+    assert not os.path.samefile(host / "data/.nodeinfo", host / "copy/.nodeinfo")
+    assert stat.S_IMODE((host / "copy/+files").stat().st_mode) == 0o2750
+    with contextlib.closing(sqlite3.connect(host / "copy/.sqlite")) as database:
+        assert database.execute("SELECT serial FROM changelog").fetchall() == [(7,)]
+
+
+def test_a_good_switch_keeps_the_data(switch: ModuleType, host: Path) -> None:
+    before = found(host)
+    plan(host)
+    assert switch.run(host / "state", start=True) == 0
+    assert found(host) == {**before, "release": "two"}
+    assert sorted(path.name for path in (host / "state").iterdir()) == ["progress", "result.json"]
+    assert len(list((host / "data/.before").iterdir())) == 1
+
+
+def test_a_bad_release_leaves_nothing(switch: ModuleType, host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(*_given: Any) -> str:
+        if (host / "current").resolve().name == "two":
+            spoil(host)
+            raise switch.SwitchError("It does not start.")
+        return "2"
+
+    before = found(host)
+    monkeypatch.setattr(switch, "await_answer", answer)
+    plan(host)
+    assert switch.run(host / "state", start=True) == 1
+    assert found(host) == before
+    assert json.loads((host / "state/result.json").read_text())["message"] == "It does not start."
+    assert list((host / "data/.before").iterdir()) == []
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_a_power_loss_anywhere_leaves_the_old_or_the_new(
+    switch: ModuleType, host: Path, monkeypatch: pytest.MonkeyPatch, other: bool
+) -> None:
+    """The power goes at the first system call of the switch that changes a name, at the second, and so on."""
+    before = found(host)
+    more = {"new_data": str(host / "other"), "new_configuration": str(host / "configuration.other")} if other else {}
+    shutil.copytree(host, host.parent / "again", symlinks=True, copy_function=shutil.copy2)
+    outcomes = []
+    for moment in itertools.count(1):
+        shutil.rmtree(host)
+        shutil.copytree(host.parent / "again", host, symlinks=True, copy_function=shutil.copy2)
+        plan(host, **more)
+        left = iter(range(moment))
+        with monkeypatch.context() as patch:
+            for place, name in [*((Path, name) for name in PATHS), (os, "link"), (switch, "exchange")]:
+                patch.setattr(place, name, losing_power(getattr(place, name), left))
+            try:
+                switch.run(host / "state", start=True)
+            except PowerLossError:
+                pass
+            else:
+                break
+        switch.run(host / "state", start=False)
+        assert not (host / "state/journal.json").exists()
+        now = found(host)
+        outcomes.append(now["release"])
+        if now["release"] == "one":
+            assert now == before
+        else:
+            assert now["nodeinfo"] == (b"new" if other else b"old")
+    assert moment > 20
+    assert set(outcomes) == {"one", "two"}
+    # Once it is decided, it stays so.
+    assert outcomes == sorted(outcomes)
+
+
+def losing_power(real: Any, left: Any) -> Any:
+    """Return a function that works as often as there is something left."""
+
+    def call(*given: Any, **named: Any) -> Any:
+        if next(left, None) is None:
+            raise PowerLossError
+        return real(*given, **named)
+
+    return call
+
+
+def test_too_small_a_disk_is_refused_before_anything_changes(
+    switch: ModuleType, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switch, "SPARE", 1 << 60)
+    before = found(host)
+    plan(host)
+    assert switch.run(host / "state", start=True) == 1
+    assert found(host) == before
+    assert "MiB are missing" in json.loads((host / "state/result.json").read_text())["message"]
+    assert not (host / "data/.before").exists()
+
+
+@pytest.mark.parametrize(
+    ("after", "reason"),
+    [
+        ({"serial": 7, "users": {}}, "users"),
+        ({"serial": 7, "users": {"root": {"indexes": {}}}}, "indexes"),
+        ({"serial": 7, "users": {"root": {"indexes": {"up": {"type": "stage"}}}}}, "type"),
+        ({"serial": 6, "users": {"root": {"indexes": {"up": {"type": "mirror"}}}}}, "serial"),
+    ],
+)
+def test_a_server_that_lost_something_is_refused(switch: ModuleType, after: dict[str, Any], reason: str) -> None:
+    before = {"serial": 7, "users": {"root": {"indexes": {"up": {"type": "mirror"}}}}}
+    with pytest.raises(switch.SwitchError, match=reason):
+        switch.compare(before, after, False)
+
+
+def test_old_releases_and_snapshots_go(switch: ModuleType, host: Path) -> None:
+    for name, age in (("older", 9), ("oldest", 99)):
+        (host / "releases" / name).mkdir()
+        os.utime(host / "releases" / name, (age, age))
+    for name in ("20200101T000000Z", "20210101T000000Z"):
+        (host / "data/.before" / name).mkdir(parents=True)
+    plan(host, kept=3)
+    assert switch.run(host / "state", start=True) == 0
+    assert sorted(path.name for path in (host / "releases").iterdir()) == ["older", "one", "two"] or sorted(
+        path.name for path in (host / "releases").iterdir()
+    ) == ["oldest", "one", "two"]
+    assert [path.name for path in (host / "data/.before").iterdir()].count("20200101T000000Z") == 0
