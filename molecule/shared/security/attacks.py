@@ -106,6 +106,31 @@ class Attacks:
         guess = base64.b64encode(b"mallory:guess").decode()
         return self._many(lambda: self._guess("GET", "/+api", "", Authorization=f"Basic {guess}"))
 
+    def guess_uploads(self) -> str:
+        """Upload with 80 wrong passwords at once, and with a right one 80 times at once, before and after that."""
+
+        def rightly(_number: int) -> int:
+            # Without a file: 400 is that devpi believes who sent it.
+            return self._nginx.ask("POST", f"/{USER}/open/", b"", X_Devpi_Auth=self._owner.token)[0]
+
+        def wrongly() -> int:
+            return self._guess("POST", f"/{USER}/open/", "", Authorization=self._wrong())
+
+        with ThreadPoolExecutor(80) as pool:
+            before = sorted(set(pool.map(rightly, range(80))))
+            guessed = self._many(wrongly)
+            after = sorted(set(pool.map(rightly, range(80))))
+        return f"{before}, {guessed}, {after}"
+
+    def guess_reading(self) -> str:
+        """Read a page with 80 wrong passwords at once."""
+        return self._many(
+            lambda: self._guess("GET", f"/{USER}/open/+simple/thing/", "", Authorization=self._wrong())
+        )
+
+    def _wrong(self) -> str:
+        return "Basic " + base64.b64encode(f"mallory:{uuid.uuid4().hex}".encode()).decode()
+
     def spoofed_headers(self) -> str:
         """Have links made to another site, by X-Outside-Url, X-Forwarded-*, Forwarded and X-Real-IP."""
         headers = {
