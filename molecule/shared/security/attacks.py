@@ -124,9 +124,7 @@ class Attacks:
 
     def guess_reading(self) -> str:
         """Read a page with 80 wrong passwords at once."""
-        return self._many(
-            lambda: self._guess("GET", f"/{USER}/open/+simple/thing/", "", Authorization=self._wrong())
-        )
+        return self._many(lambda: self._guess("GET", f"/{USER}/open/+simple/thing/", "", Authorization=self._wrong()))
 
     def _wrong(self) -> str:
         return "Basic " + base64.b64encode(f"mallory:{uuid.uuid4().hex}".encode()).decode()
@@ -208,6 +206,22 @@ class Attacks:
             if LOOT.search(self._nginx.ask("GET", f"/{USER}/open/thing/1.0/+doc/{name}")[1]):
                 return "loot"
         return f"{self._strays()} outside"
+
+    def zip_bombs(self) -> str:
+        """Upload documentation of a megabyte that unpacks to 600, and some with 60,000 files, and look at it."""
+        refused = []
+        for members, content in ((10, bytes(60 << 20)), (60_000, b"")):
+            pages = io.BytesIO()
+            with zipfile.ZipFile(pages, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+                for number in range(members):
+                    archive.writestr(f"{number}.html", content)
+            try:
+                self._owner.upload("doc_upload", "thing.doc.zip", pages.getvalue(), name="thing", version="1.0")
+            except ValueError as problem:
+                refused += re.findall(r": (\d{3}) ", str(problem))
+        self._nginx.ask("GET", f"/{USER}/open/thing/1.0/+doc/0.html")
+        unpacked = [path for path in (self._directory / USER).rglob("*.html") if path.stem.isdecimal()]
+        return f"{', '.join(refused) or 'accepted'}, {len(unpacked)} files unpacked"
 
     def script(self) -> str:
         """Upload a release whose description has scripts, as text, Markdown and reStructuredText, and look at it."""

@@ -21,7 +21,9 @@ from surface import USER, Owner, Server
 
 #: What a script does where it runs.
 EVIL = "document.documentElement.dataset.evil=1"
-UPLOADED = f'<script>{EVIL}</script><img src=x onerror="{EVIL}"><svg onload="{EVIL}"></svg><a href="javascript:{EVIL}">e</a>'
+UPLOADED = (
+    f'<script>{EVIL}</script><img src=x onerror="{EVIL}"><svg onload="{EVIL}"></svg><a href="javascript:{EVIL}">e</a>'
+)
 DESCRIPTIONS = {
     "text/plain": UPLOADED,
     "text/markdown": f"{UPLOADED}\n\n[evil](javascript:{EVIL})\n\n<javascript:{EVIL}>\n",
