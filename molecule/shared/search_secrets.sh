@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fail where a secret of the host stands in the journal, in a log, in the arguments of a process, or in a file that others
-# can read.
+# Fail where a secret of the host, or the one in $SECRET, stands in the journal, in a log, in the arguments of a process, or in
+# a file that others can read.
 set -euo pipefail
 secrets=$(mktemp)
 trap 'rm -f "$secrets"' EXIT
@@ -10,8 +10,9 @@ printf '\n' >>"$secrets"
 for key in "$@"; do
   awk '/PRIVATE KEY/ {inside = !inside; next} inside {print; exit}' "$key" >>"$secrets"
 done
+printf '%s\n' "${SECRET:-}" >>"$secrets"
 sed -i '/^$/d' "$secrets"
-[ "$(wc -l <"$secrets")" = $((2 + $#)) ] || { echo "Some secret is not where it should be."; exit 1; }
+[ "$(wc -l <"$secrets")" = $((2 + $# + ${SECRET:+1}+0)) ] || { echo "Some secret is not where it should be."; exit 1; }
 
 found() {
   echo "A secret stands in $1."

@@ -137,6 +137,21 @@ CASES = {
         {"devpi_server_plugins": ["token"]},
         ["devpi_server_plugins", "Got no match for: token", "tokens"],
     ),
+    "plugin without its server": (
+        {"devpi_server_plugins": ["ldap"]},
+        ["devpi_server_ldap is empty", "give both"],
+    ),
+    "LDAP without a way to a user": (
+        {
+            "devpi_server_plugins": ["ldap"],
+            "devpi_server_ldap": {"url": "ldaps://ldap.example.org", "group_search": {"password": SECRET}},
+        },
+        ["devpi_server_ldap has the keys url, group_search", "either user_template or user_search"],
+    ),
+    "documentation that fills the memory": (
+        {"devpi_server_documentation_max_mib": 4096},
+        ["devpi_server_documentation_max_mib is 4096", "from 1 to 1024"],
+    ),
     "port out of range": ({"devpi_server_port": 70000}, ["devpi_server_port is 70000", "from 1 to 65535"]),
     "Python that is missing": (
         {"devpi_server_python": "/usr/bin/python3.99"},

@@ -106,6 +106,29 @@ class Attacks:
         guess = base64.b64encode(b"mallory:guess").decode()
         return self._many(lambda: self._guess("GET", "/+api", "", Authorization=f"Basic {guess}"))
 
+    def guess_uploads(self) -> str:
+        """Upload with 80 wrong passwords at once, and with a right one 80 times at once, before and after that."""
+
+        def rightly(_number: int) -> int:
+            # Without a file: 400 is that devpi believes who sent it.
+            return self._nginx.ask("POST", f"/{USER}/open/", b"", X_Devpi_Auth=self._owner.token)[0]
+
+        def wrongly() -> int:
+            return self._guess("POST", f"/{USER}/open/", "", Authorization=self._wrong())
+
+        with ThreadPoolExecutor(80) as pool:
+            before = sorted(set(pool.map(rightly, range(80))))
+            guessed = self._many(wrongly)
+            after = sorted(set(pool.map(rightly, range(80))))
+        return f"{before}, {guessed}, {after}"
+
+    def guess_reading(self) -> str:
+        """Read a page with 80 wrong passwords at once."""
+        return self._many(lambda: self._guess("GET", f"/{USER}/open/+simple/thing/", "", Authorization=self._wrong()))
+
+    def _wrong(self) -> str:
+        return "Basic " + base64.b64encode(f"mallory:{uuid.uuid4().hex}".encode()).decode()
+
     def spoofed_headers(self) -> str:
         """Have links made to another site, by X-Outside-Url, X-Forwarded-*, Forwarded and X-Real-IP."""
         headers = {
@@ -183,6 +206,22 @@ class Attacks:
             if LOOT.search(self._nginx.ask("GET", f"/{USER}/open/thing/1.0/+doc/{name}")[1]):
                 return "loot"
         return f"{self._strays()} outside"
+
+    def zip_bombs(self) -> str:
+        """Upload documentation of a megabyte that unpacks to 600, and some with 60,000 files, and look at it."""
+        refused = []
+        for members, content in ((10, bytes(60 << 20)), (60_000, b"")):
+            pages = io.BytesIO()
+            with zipfile.ZipFile(pages, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+                for number in range(members):
+                    archive.writestr(f"{number}.html", content)
+            try:
+                self._owner.upload("doc_upload", "thing.doc.zip", pages.getvalue(), name="thing", version="1.0")
+            except ValueError as problem:
+                refused += re.findall(r": (\d{3}) ", str(problem))
+        self._nginx.ask("GET", f"/{USER}/open/thing/1.0/+doc/0.html")
+        unpacked = [path for path in (self._directory / USER).rglob("*.html") if path.stem.isdecimal()]
+        return f"{', '.join(refused) or 'accepted'}, {len(unpacked)} files unpacked"
 
     def script(self) -> str:
         """Upload a release whose description has scripts, as text, Markdown and reStructuredText, and look at it."""
