@@ -126,8 +126,8 @@ class Backup:
         """Return what restic says, with what to do about it."""
         if "wrong password" in errors:
             return (
-                "The repository does not open with this password (devpi_backup_password). Give the one that it was made "
-                "with; nothing was changed."
+                "The repository does not open with this password: give as devpi_backup_password the one that it was "
+                "made with."
             )
         if "unable to open config file" in errors or "repository does not exist" in errors:
             return f"There is no repository, or it cannot be reached (is its disk mounted?): {errors.splitlines()[0]}"
@@ -260,7 +260,8 @@ class Backup:
                 snapshot = self.snapshot()
                 record.update(snapshot=snapshot["id"], made=snapshot["time"][:19] + "Z")
                 shutil.rmtree(target, ignore_errors=True)
-                target.mkdir(mode=0o711)
+                target.mkdir()
+                target.chmod(0o711)
                 say(f"Restoring backup {snapshot['id'][:8]} of {record['made']}")
                 self.fetch(snapshot, target)
                 record["holds"] = self.prove(target)
@@ -347,7 +348,8 @@ class Backup:
         snapshot = self.snapshot(wanted)
         say(f"Fetching backup {snapshot['id'][:8]} of {snapshot['time'][:19]}Z")
         shutil.rmtree(self.incoming, ignore_errors=True)
-        self.incoming.mkdir(mode=0o711)
+        self.incoming.mkdir()
+        self.incoming.chmod(0o711)
         self.fetch(snapshot, self.incoming)
         manifest, data = self.check(self.incoming)
         give(data / "+files", USER, FILES_GROUP)
@@ -398,14 +400,13 @@ class Backup:
             say("There is no backup yet.")
         else:
             is_proven = proven.get("snapshot") == complete["snapshot"]
-            say(
-                f"The newest backup, {complete['snapshot'][:8]}, is {age(complete['time'])} old: {line(complete['holds'])}. "
-                + (
-                    f"PROVEN by the drill of {proven['time']}."
-                    if is_proven
-                    else "UNPROVEN: no drill has passed with it."
-                )
+            state = (
+                f"PROVEN by the drill of {proven['time']}"
+                if is_proven
+                else "UNPROVEN, because no drill has passed with it"
             )
+            say(f"The newest backup, {complete['snapshot'][:8]}, is {age(complete['time'])} old and {state}.")
+            say(f"It holds {line(complete['holds'])}.")
             if not is_proven and proven:
                 say(f"The newest that is proven is {proven['snapshot'][:8]}, {age(proven['made'])} old.")
         failed = [(name, one) for name, one in (("backup", made), ("drill", drill)) if one.get("result") == "failed"]
@@ -532,7 +533,7 @@ def install(url: str, newest: dict[str, str] | None, password: str, lives: Calla
         )
         if link is None:
             raise FailedError(f"{newest['file']} is not on the page of {newest['project']}.")
-        content = ask(urllib.parse.urljoin(page, link), {"X-Devpi-Auth": login})
+        content = ask(urllib.parse.urljoin(page, link), {"X-Devpi-Auth": login, "Accept": "*/*"})
     except (OSError, ValueError, KeyError) as reason:
         raise FailedError(f"What was restored does not answer as it should: {reason}") from reason
     if newest["hash"] not in (hashlib.sha256(content).hexdigest(), hashlib.md5(content).hexdigest()):
