@@ -318,7 +318,7 @@ class Backup:
         """
         plan_file = self.incoming / "plan.json"
         if self.restoring.exists() and not plan_file.exists():
-            say("A backup is in its place already, and was not confirmed yet")
+            say("A backup is in its place already: `devpi-backup confirm` ends that restore")
             return
         if not plan_file.exists():
             self.prepare(wanted, plan_file)
@@ -348,6 +348,10 @@ class Backup:
         snapshot = self.snapshot(wanted)
         say(f"Fetching backup {snapshot['id'][:8]} of {snapshot['time'][:19]}Z")
         shutil.rmtree(self.incoming, ignore_errors=True)
+        if not self.server.exists():
+            self.server.mkdir(parents=True)
+            self.server.chmod(0o711)
+            shutil.chown(self.server, USER, USER)
         self.incoming.mkdir()
         self.incoming.chmod(0o711)
         self.fetch(snapshot, self.incoming)
@@ -389,6 +393,7 @@ class Backup:
         install(
             self.settings["url"], found["newest"], (CONFIGURATION / "root-password").read_text().strip(), lambda: True
         )
+        shutil.rmtree(self.incoming, ignore_errors=True)
         self.restoring.unlink(missing_ok=True)
 
     def tell(self) -> int:
