@@ -35,6 +35,8 @@ WORK = Path(".before") / "migrate"
 #: Bytes that stay free on the disk.
 SPARE = 64 * 1024 * 1024
 DATABASE = ".sqlite"
+#: Seconds without a change that mean that nobody writes any more, and after how many seconds it goes on without them.
+QUIET, LONGEST_WAIT = 5, 60
 MIGRATION, SWITCH = "devpi-migrate.service", "devpi-switch.service"
 
 
@@ -245,6 +247,7 @@ class Migration:
         self.tell("writes are refused from now on")
         Path(self.plan["read_only"]).touch()
         self.refuses_writes()
+        self.let_writes_end()
         self.make_folders()
         files, size = size_of(self.data / "+files")
         mirrored = ["--include-mirrored-files"] if self.plan["mirrored_files"] else []
@@ -297,6 +300,23 @@ class Migration:
                 f"nginx of this host lets writes through ({answer.status}): run playbooks/site.yml of this version of "
                 "the collection first, which writes a vhost that can refuse them."
             )
+
+    def let_writes_end(self) -> None:
+        """Wait until what nginx let through before is done. What takes longer, the comparison finds."""
+        api = urlsplit(self.plan["switch"]["api"])
+        serials = []
+        for _second in range(LONGEST_WAIT):
+            connection = http.client.HTTPConnection(str(api.hostname), api.port, timeout=30)
+            try:
+                connection.request("GET", "/+api", headers={"Accept": "application/json"})
+                serials.append(connection.getresponse().getheader("X-Devpi-Serial"))
+            except (OSError, http.client.HTTPException) as reason:
+                raise MigrationError(f"devpi gives no answer at {self.plan['switch']['api']}: {reason}.") from reason
+            finally:
+                connection.close()
+            if len(serials) > QUIET and len(set(serials[-QUIET - 1 :])) == 1:
+                return
+            time.sleep(1)
 
     def make_folders(self) -> None:
         """Begin anew, with folders that are like those of the data."""
