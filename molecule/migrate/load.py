@@ -58,7 +58,9 @@ class Load:
                 number += 1
                 version = f"{number}.0"
                 try:
-                    status: object = upload("team/dev", "written", version, make_wheel("written", version, Path(folder)))
+                    status: object = upload(
+                        "team/dev", "written", version, make_wheel("written", version, Path(folder))
+                    )
                 except (OSError, http.client.HTTPException) as reason:
                     status = repr(reason)
                 if status == 200:

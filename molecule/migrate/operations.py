@@ -108,8 +108,10 @@ class Table:
 
 def loaded() -> None:
     """Begin to read and write on the host."""
-    on_host("rm -f /srv/migrate/stop /srv/migrate/load.json; systemctl reset-failed load 2>/dev/null; systemd-run --quiet "
-            "--unit=load --working-directory=/srv/migrate python3 load.py")
+    on_host(
+        "rm -f /srv/migrate/stop /srv/migrate/load.json; systemctl reset-failed load 2>/dev/null; systemd-run --quiet "
+        "--unit=load --working-directory=/srv/migrate python3 load.py"
+    )
 
 
 def unloaded() -> dict[str, Any]:
@@ -125,14 +127,22 @@ def refusals(table: Table) -> None:
     began = time.monotonic()
     status, said = play("site", *SEVEN)
     expect(status and "playbooks/migrate.yml" in said and "changed=0" in said, said)
-    table.add("site.yml with a lock of devpi 7 beside data of devpi 6",
-              "refused before anything changes, names migrate.yml", began, None)
+    table.add(
+        "site.yml with a lock of devpi 7 beside data of devpi 6",
+        "refused before anything changes, names migrate.yml",
+        began,
+        None,
+    )
     began = time.monotonic()
     status, said = play("migrate", *SEVEN, "--extra-vars", '{"devpi_server_plugins": []}')
     expect(status and "plugins that the locks of the new one do not have: devpi-tokens" in said, said)
     expect(version().startswith("6."), version())
-    table.add("a plugin that the locks of devpi 7 do not have",
-              "refused before anything changes, names devpi-tokens", began, None)
+    table.add(
+        "a plugin that the locks of devpi 7 do not have",
+        "refused before anything changes, names devpi-tokens",
+        began,
+        None,
+    )
 
 
 def damaged(table: Table) -> None:
@@ -142,7 +152,9 @@ def damaged(table: Table) -> None:
     process = start("migrate", *SEVEN)
     # A file in place of the hard link: the data keep theirs.
     until("export", f"test -s {EXPORT}/dataindex.json")
-    on_host(f"file=$(find {EXPORT}/team/base -name own_1-1.1-py3-none-any.whl); rm $file; echo damaged > $file; chmod 644 $file")
+    on_host(
+        f"file=$(find {EXPORT}/team/base -name own_1-1.1-py3-none-any.whl); rm $file; echo damaged > $file; chmod 644 $file"
+    )
     said = process.communicate(timeout=PATIENCE)[0]
     expect(process.returncode, said)
     expect("devpi-import" in said and "devpi 6 runs as before" in " ".join(said.split()), said)
@@ -162,8 +174,12 @@ def does_not_start(table: Table) -> None:
     expect("The old release and the old data are back" in said, said)
     expect(version().startswith("6."), version())
     on_host(f"mv {server}.good {server}")
-    table.add("kill -9 of Ansible in the import, and a devpi 7 that does not start",
-              "the host goes on, devpi 6 is back by itself", began, unloaded())
+    table.add(
+        "kill -9 of Ansible in the import, and a devpi 7 that does not start",
+        "the host goes on, devpi 6 is back by itself",
+        began,
+        unloaded(),
+    )
 
 
 def killed_in_the_switch(table: Table) -> None:
@@ -174,7 +190,9 @@ def killed_in_the_switch(table: Table) -> None:
     said = await_end()
     expect("devpi 7.0.0b4 runs" in said, said)
     expect(version() == "7.0.0b4", version())
-    table.add("kill -9 of Ansible in the switch", "the host goes on, devpi 7 runs with the same data", began, unloaded())
+    table.add(
+        "kill -9 of Ansible in the switch", "the host goes on, devpi 7 runs with the same data", began, unloaded()
+    )
     result = json.loads(on_host("cat /var/lib/devpi-migrate/result.json"))
     print(json.dumps({"compared": result["compared"], "stages": result["seconds"]}), flush=True)
 

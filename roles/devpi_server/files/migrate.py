@@ -179,7 +179,10 @@ def compare_settings(index: str, config: Json, there: Json, words: ModuleType, v
     dialect = words.Dialect(version)
     # What a plugin adds has the same name in both.
     own = {name: value for name, value in config.items() if name == "type" or name in words.BY_WORD}
-    wanted = {**{name: value for name, value in config.items() if name not in own}, **dialect.config(dialect.known(own))}
+    wanted = {
+        **{name: value for name, value in config.items() if name not in own},
+        **dialect.config(dialect.known(own)),
+    }
     exempt = wanted.pop(words.EXEMPT_PROJECTS, [])
     for name, value in wanted.items():
         actual = there["indexconfig"]
@@ -214,7 +217,9 @@ def compare_files(
         ]
         differing = sorted(versions[0] ^ versions[1])
         if differing:
-            raise MigrationError(f"The versions in {index} are not the same in the old and the new data: {differing[0]}.")
+            raise MigrationError(
+                f"The versions in {index} are not the same in the old and the new data: {differing[0]}."
+            )
     return len(new)
 
 
@@ -255,7 +260,11 @@ class Migration:
         old, new = ["--serverdir", str(self.data)], ["--serverdir", str(self.imported)]
         # devpi never changes a release file in place: the export needs no copies.
         self.stage("export", "export", self.old, [*old, *links, *mirrored], self.export, (files, size))
-        pypi = [] if "root/pypi" in json.loads((self.export / "dataindex.json").read_text())["indexes"] else ["--no-root-pypi"]
+        pypi = (
+            []
+            if "root/pypi" in json.loads((self.export / "dataindex.json").read_text())["indexes"]
+            else ["--no-root-pypi"]
+        )
         # The events (documentation, search) are for the server: here they would ask the upstreams for all their names.
         exported = size_of(self.export)
         self.stage("import", "import", self.new, [*new, "--no-events", *pypi], self.imported / "+files", exported)
@@ -323,7 +332,11 @@ class Migration:
         if self.work.exists():
             shutil.rmtree(self.work)
         self.work.parent.mkdir(mode=0o711, exist_ok=True)
-        for folder, like in ((self.work, None), (self.imported, self.data), (self.imported / "+files", self.data / "+files")):
+        for folder, like in (
+            (self.work, None),
+            (self.imported, self.data),
+            (self.imported / "+files", self.data / "+files"),
+        ):
             folder.mkdir(mode=0o700)
             os.chown(folder, self.user.pw_uid, like.stat().st_gid if like else self.user.pw_gid)
             if like:
@@ -371,7 +384,9 @@ class Migration:
                 process.wait()
         if status != 0:
             words = log.read_text(errors="replace").strip().splitlines()[-10:]
-            raise MigrationError(f"devpi-{command} of {release} ended with {status}. Its last words:\n" + "\n".join(words))
+            raise MigrationError(
+                f"devpi-{command} of {release} ended with {status}. Its last words:\n" + "\n".join(words)
+            )
         self.seconds[name] = round(time.monotonic() - began, 1)
 
     def switch(self) -> str:
