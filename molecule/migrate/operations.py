@@ -153,7 +153,8 @@ def damaged(table: Table) -> None:
     # A file in place of the hard link: the data keep theirs.
     until("export", f"test -s {EXPORT}/dataindex.json")
     on_host(
-        f"file=$(find {EXPORT}/team/base -name own_1-1.1-py3-none-any.whl); rm $file; echo damaged > $file; chmod 644 $file"
+        f"file=$(find {EXPORT}/team/base -name own_1-1.1-py3-none-any.whl) && rm $file && echo damaged > $file && "
+        "chmod 644 $file"
     )
     said = process.communicate(timeout=PATIENCE)[0]
     expect(process.returncode, said)

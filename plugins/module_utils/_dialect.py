@@ -175,7 +175,7 @@ class Dialect:
     """The words of one server. ``version`` is what the server says of itself, such as 6.20.3 or 7.0.0b4."""
 
     def __init__(self, version: str) -> None:
-        self.major = 7 if int(version.split(".")[0]) >= 7 else 6
+        self.major = 7 if int(version.split(".", maxsplit=1)[0]) >= 7 else 6
 
     def config(self, wanted: Config) -> Config:
         """Translate what a user wrote, in either vocabulary, into the server's words. None means: not named.

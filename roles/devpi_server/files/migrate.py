@@ -1,11 +1,12 @@
 """Migrate the data of devpi 6 to devpi 7, beside the server that goes on answering.
 
-`migrate.py check STATE` refuses what cannot come out well. `migrate.py run STATE` does what STATE/plan.json says: nginx
-refuses writes, the old release exports, the new one imports into a folder of its own, both are compared, and the program
-that switches (switch.py) is started with the new data. `migrate.py follow STATE SECONDS` waits for news and prints them.
+`migrate.py check STATE` refuses what cannot come out well. `migrate.py run STATE` does what STATE/plan.json says:
+nginx refuses writes, the old release exports, the new one imports into a folder of its own, both are compared, and the
+program that switches (switch.py) is started with the new data. `migrate.py follow STATE SECONDS` waits for news and
+prints them.
 
-Until the switch, nothing of the old server or its data changes: a run that ends in between leaves a folder that the next
-run removes.
+Until the switch, nothing of the old server or its data changes: a run that ends in between leaves a folder that the
+next run removes.
 """
 
 from __future__ import annotations
@@ -95,8 +96,8 @@ def check(plan: Json) -> None:
     free, wanted = disk.f_bavail * disk.f_frsize, needed(data)
     if free < wanted:
         raise MigrationError(
-            f"There is not enough room on the disk of {data}: {mebibytes(wanted)} are needed, {mebibytes(free)} are free, "
-            f"{mebibytes(wanted - free)} are missing."
+            f"There is not enough room on the disk of {data}: {mebibytes(wanted)} are needed, {mebibytes(free)} "
+            f"are free, {mebibytes(wanted - free)} are missing."
         )
 
 
@@ -369,7 +370,8 @@ class Migration:
                 spent = time.monotonic() - began
                 left = f", {spent * (total[1] - size) / size:.0f} s left" if 0 < size < total[1] else ""
                 self.tell(
-                    f"{name}: {files} of {total[0]} files, {mebibytes(size)} of {mebibytes(total[1])}, {spent:.0f} s{left}"
+                    f"{name}: {files} of {total[0]} files, {mebibytes(size)} of {mebibytes(total[1])}, "
+                    f"{spent:.0f} s{left}"
                 )
                 # Counting is to take no more than a tenth of the time.
                 pause = max(pause, 10 * (time.monotonic() - begun))

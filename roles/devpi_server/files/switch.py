@@ -289,7 +289,7 @@ def last_serial(data: Path) -> int | None:
     )
     try:
         with contextlib.closing(sqlite3.connect(f"{(data / database).as_uri()}?mode=rw", uri=True)) as opened:
-            found: int | None = opened.execute(f"SELECT max(serial) FROM {table}").fetchone()[0]  # noqa: S608 (a constant)
+            found: int | None = opened.execute(f"SELECT max(serial) FROM {table}").fetchone()[0]
             return found
     except sqlite3.Error:
         return None

@@ -22,7 +22,8 @@ FILE = "team/base/own/1.0/own-1.0-py3-none-any.whl"
 
 def _load() -> Any:
     spec = importlib.util.spec_from_file_location("migrate", ROOT / "roles/devpi_server/files/migrate.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["migrate"] = module
     spec.loader.exec_module(module)
