@@ -139,7 +139,7 @@ def digests(export: Path, index: str, dump: Json) -> dict[tuple[str, ...], str]:
     Where the server keeps a digest too, it has to be the same. The two versions name the documentation in their own
     ways, and there is one of each version.
     """
-    found = {}
+    found: dict[tuple[str, ...], str] = {}
     for file in dump.get("files", []):
         path = export / file["relpath"]
         name = "" if file["type"] == "doczip" else path.name
