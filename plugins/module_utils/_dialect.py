@@ -5,6 +5,8 @@
 
 Users write either one. The equivalences are those of devpi-server's changelog for 7.0.0b4 and of its own import of data
 from version 6 (``devpi_server/importexport.py``, ``migrate_local_index`` and ``migrate_remote_index``).
+
+The role devpi_server copies this file to a host that migrates, where there is no Ansible: it imports nothing of it.
 """
 
 from __future__ import annotations
@@ -12,8 +14,6 @@ from __future__ import annotations
 import re
 import typing as t
 from dataclasses import dataclass
-
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import version_tuple
 
 PLUGIN_TYPES = ("constrained", "findlinks", "merge")
 """Types that devpi-constrained, devpi-findlinks and devpi-pr add: stages with settings of their own."""
@@ -175,7 +175,7 @@ class Dialect:
     """The words of one server. ``version`` is what the server says of itself, such as 6.20.3 or 7.0.0b4."""
 
     def __init__(self, version: str) -> None:
-        self.major = 7 if version_tuple(version) >= (7, 0, 0) else 6
+        self.major = 7 if int(version.split(".", maxsplit=1)[0]) >= 7 else 6
 
     def config(self, wanted: Config) -> Config:
         """Translate what a user wrote, in either vocabulary, into the server's words. None means: not named.

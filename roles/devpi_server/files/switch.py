@@ -288,9 +288,14 @@ def back_up(database: Path, target: Path, tell: Callable[[int], None]) -> None:
 
 def last_serial(data: Path) -> int | None:
     """Return the number of the last change in the database of a devpi that does not run; None where that is unknown."""
+    database, table = (
+        (".sqlite", "changelog")
+        if (data / ".sqlite").exists()
+        else (".sqlite_alchemy", "ulid_changelog")  # Of devpi 7.
+    )
     try:
-        with contextlib.closing(sqlite3.connect(f"{(data / '.sqlite').as_uri()}?mode=rw", uri=True)) as database:
-            found: int | None = database.execute("SELECT max(serial) FROM changelog").fetchone()[0]
+        with contextlib.closing(sqlite3.connect(f"{(data / database).as_uri()}?mode=rw", uri=True)) as opened:
+            found: int | None = opened.execute(f"SELECT max(serial) FROM {table}").fetchone()[0]
             return found
     except sqlite3.Error:
         return None

@@ -1,0 +1,231 @@
+# Copyright: (c) 2026, The wheelhouse founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""On the controller: migrate the host of the scenario, with faults, and compare what came of it with operations.json.
+
+The seconds of the file are those of the run that wrote them; what is measured now goes into .cache/operations/.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+CHECKOUT = HERE.parents[1]
+HOST = "migrate-server"
+PROGRESS = "/var/lib/devpi-migrate/progress"
+SEVEN = ("--extra-vars", "devpi_server_lock=devpi-server-7.txt")
+EXPORT = "/var/lib/devpi/.before/migrate/export"
+#: Longer than any stage takes on a machine that is busy.
+PATIENCE = 400
+
+
+def on_host(command: str, check: bool = True) -> str:
+    """Run a command on the host and return what it prints."""
+    done = subprocess.run(
+        [CHECKOUT / "tests/hosts/hosts", "ssh", HOST, command], capture_output=True, text=True, check=False
+    )
+    if check and done.returncode != 0:
+        raise SystemExit(f"{command}: {done.stdout}{done.stderr}")
+    return done.stdout.strip()
+
+
+def start(playbook: str, *options: str) -> subprocess.Popen[str]:
+    """Start a playbook of the collection, in a process group of its own."""
+    return subprocess.Popen(
+        ["ansible-playbook", "--inventory", HERE / "inventory.yml", *options, f"wheelhouse.devpi.{playbook}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def play(playbook: str, *options: str) -> tuple[int, str]:
+    """Run a playbook to its end. Returns its status and what it printed."""
+    process = start(playbook, *options)
+    said = process.communicate(timeout=PATIENCE)[0]
+    return process.returncode, " ".join(said.split())
+
+
+def until(what: str, command: str) -> None:
+    """Wait until a command on the host succeeds, asking there and not over and over from here."""
+    on_host(f"timeout {PATIENCE} sh -c 'until {command}; do sleep 0.1; done' || {{ echo no {what}; exit 1; }}")
+
+
+def kill_when(process: subprocess.Popen[str], stage: str) -> None:
+    """Kill Ansible and all that it started here, as soon as the host is in a stage."""
+    until(stage, f'grep -q "^{stage}" {PROGRESS}')
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def await_end() -> str:
+    """Wait for the end of what the host goes on with by itself. Returns the message of the migration."""
+    until("end", "! systemctl is-active devpi-migrate devpi-switch | grep -q activating")
+    return str(json.loads(on_host("cat /var/lib/devpi-migrate/result.json"))["message"])
+
+
+def version() -> str:
+    """Return the version of devpi that answers on the host."""
+    return on_host(
+        "curl --silent --dump-header - --output /dev/null --header 'Accept: application/json' http://127.0.0.1:3141/+api"
+        " | tr -d '\\r' | sed -n 's/^X-Devpi-Server-Version: //Ip'"
+    )
+
+
+def expect(what: object, told: str) -> None:
+    """Stop where something is not as it has to be."""
+    if not what:
+        raise SystemExit(told)
+
+
+class Table:
+    """The rows as they are measured."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.read_failures = 0
+
+    def add(self, what: str, outcome: str, began: float, load: dict[str, Any] | None) -> None:
+        """Add a row; `load` is what readers and the writer saw, where writes were refused."""
+        readers, writers = "0 failed", "not refused"
+        if load is not None:
+            readers = f"{load['failed']} failed"
+            bad = load["lost"] or load["other"] or not load["refused"]
+            writers = f"{load['lost']} lost, {load['other']}" if bad else "refused meanwhile, nothing lost"
+        row = {"what": what, "outcome": outcome, "seconds": round(time.monotonic() - began, 1)}
+        self.rows.append({**row, "readers": readers, "writers": writers})
+        print(json.dumps({**self.rows[-1], "load": load}), flush=True)
+
+
+def loaded() -> None:
+    """Begin to read and write on the host."""
+    on_host(
+        "rm -f /srv/migrate/stop /srv/migrate/load.json; systemctl reset-failed load 2>/dev/null; systemd-run --quiet "
+        "--unit=load --working-directory=/srv/migrate python3 load.py"
+    )
+
+
+def unloaded() -> dict[str, Any]:
+    """End that, and return what readers and the writer saw."""
+    on_host("sleep 2; touch /srv/migrate/stop")
+    until("load.json", "test -s /srv/migrate/load.json")
+    told: dict[str, Any] = json.loads(on_host("cat /srv/migrate/load.json"))
+    return told
+
+
+def refusals(table: Table) -> None:
+    """What is refused before it begins."""
+    began = time.monotonic()
+    status, said = play("site", *SEVEN)
+    expect(status and "playbooks/migrate.yml" in said and "changed=0" in said, said)
+    table.add(
+        "site.yml with a lock of devpi 7 beside data of devpi 6",
+        "refused before anything changes, names migrate.yml",
+        began,
+        None,
+    )
+    began = time.monotonic()
+    status, said = play("migrate", *SEVEN, "--extra-vars", '{"devpi_server_plugins": []}')
+    expect(status and "plugins that the locks of the new one do not have: devpi-tokens" in said, said)
+    expect(version().startswith("6."), version())
+    table.add(
+        "a plugin that the locks of devpi 7 do not have",
+        "refused before anything changes, names devpi-tokens",
+        began,
+        None,
+    )
+
+
+def damaged(table: Table) -> None:
+    """An import that fails, because a file of the export is not what it was."""
+    began = time.monotonic()
+    loaded()
+    process = start("migrate", *SEVEN)
+    # A file in place of the hard link: the data keep theirs.
+    until("export", f"test -s {EXPORT}/dataindex.json")
+    on_host(
+        f"file=$(find {EXPORT}/team/base -name own_1-1.1-py3-none-any.whl) && rm $file && echo damaged > $file && "
+        "chmod 644 $file"
+    )
+    said = process.communicate(timeout=PATIENCE)[0]
+    expect(process.returncode, said)
+    expect("devpi-import" in said and "devpi 6 runs as before" in " ".join(said.split()), said)
+    expect(version().startswith("6."), version())
+    on_host("! test -e /var/lib/devpi/.before/migrate && ! test -e /run/devpi-read-only")
+    table.add("a file of the export is damaged", "the import fails, devpi 6 runs as before", began, unloaded())
+
+
+def does_not_start(table: Table) -> None:
+    """A new release that does not start, and nobody there who watches."""
+    began = time.monotonic()
+    server = on_host("ls -d /opt/devpi/releases/*/bin/devpi-server | grep -v $(readlink /opt/devpi/current)")
+    on_host(f"mv {server} {server}.good; printf '#!/bin/sh\\nexit 3\\n' > {server}; chmod 755 {server}")
+    loaded()
+    kill_when(start("migrate", *SEVEN), "import")
+    said = await_end()
+    expect("The old release and the old data are back" in said, said)
+    expect(version().startswith("6."), version())
+    on_host(f"mv {server}.good {server}")
+    table.add(
+        "kill -9 of Ansible in the import, and a devpi 7 that does not start",
+        "the host goes on, devpi 6 is back by itself",
+        began,
+        unloaded(),
+    )
+
+
+def killed_in_the_switch(table: Table) -> None:
+    """Ansible dies in the switch, and the host ends it."""
+    began = time.monotonic()
+    loaded()
+    kill_when(start("migrate", *SEVEN), "switch")
+    said = await_end()
+    expect("devpi 7.0.0b4 runs" in said, said)
+    expect(version() == "7.0.0b4", version())
+    table.add(
+        "kill -9 of Ansible in the switch", "the host goes on, devpi 7 runs with the same data", began, unloaded()
+    )
+    result = json.loads(on_host("cat /var/lib/devpi-migrate/result.json"))
+    print(json.dumps({"compared": result["compared"], "stages": result["seconds"]}), flush=True)
+
+
+def again(table: Table) -> None:
+    """The playbook again, and the site with the lock of devpi 7."""
+    began = time.monotonic()
+    status, said = play("migrate", *SEVEN)
+    expect(not status and "already on devpi 7" in said and "changed=0" in said and "WARNING" not in said, said)
+    table.add("run again", "already on devpi 7, nothing changes", began, None)
+    status, said = play("site", *SEVEN)
+    expect(not status and "changed=0" in said and "WARNING" not in said, said)
+    on_host("ls -d /var/lib/devpi/.before/*/data/.sqlite")
+    status, said = play("migrate", "--tags", "remove_old", "--extra-vars", "devpi_server_remove_old=true")
+    expect(not status and "changed=1" in said, said)
+    on_host("! ls -d /var/lib/devpi/.before/*/data")
+
+
+def main() -> None:
+    """Play all, and compare."""
+    table = Table()
+    for part in (refusals, damaged, does_not_start, killed_in_the_switch, again):
+        part(table)
+    measured = CHECKOUT / ".cache/operations/migrate.json"
+    measured.parent.mkdir(parents=True, exist_ok=True)
+    told = json.loads((HERE / "operations.json").read_text())
+    measured.write_text(json.dumps({**told, "rows": table.rows}, indent=2) + "\n")
+    for row in (told["rows"], table.rows):
+        for one in row:
+            one.pop("seconds")
+    expect(told["rows"] == table.rows, f"operations.json says {told['rows']}, and it was {table.rows}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
