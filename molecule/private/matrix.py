@@ -1,0 +1,103 @@
+# Copyright: (c) 2026, The wheelhouse founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What real clients get of a private, a public and an inherited index, by the way in which they log in.
+
+Run on the server: matrix.py TABLE. Fails where the table, which docs/security.md shows, is otherwise.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from make_wheel import make_wheel
+from reading import CA, DOMAIN, PASSWORDS, UPLOADS, new_token, upload_all
+
+UV = next(Path("/opt/devpi/uv").glob("*/bin/uv"))
+INDEXES = {"private": "team/dev", "public": "team/public", "inherited": "team/inherited"}
+LOGINS = ["none", "URL", "netrc", "environment", "token"]
+CLIENTS = ["pip", "uv", "twine", "browser"]
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+
+
+def command(client: str, login: str, index: str, secret: str, folder: Path) -> tuple[list[str], dict[str, str]]:
+    """Return what a client is started with: its arguments, and its environment."""
+    project = UPLOADS[index]
+    with_login = f"https://alice:{secret}@{DOMAIN}" if login in ("URL", "token") else f"https://{DOMAIN}"
+    by_environment = login == "environment"
+    if client == "pip":
+        url = f"{with_login}/{index}/+simple/"
+        started = ["python3", "-m", "pip", "download", "--no-input", "--no-cache-dir", "--no-deps", "--retries=0"]
+        if by_environment:
+            return [*started, project], {"PIP_INDEX_URL": url.replace("//", f"//alice:{secret}@")}
+        return [*started, f"--index-url={url}", project], {}
+    if client == "uv":
+        started = [str(UV), "pip", "install", "--no-cache", "--no-config", f"--target={folder}/by-uv", "--no-deps", project]
+        logged_in = {"UV_INDEX_OURS_USERNAME": "alice", "UV_INDEX_OURS_PASSWORD": secret} if by_environment else {}
+        return started, {"UV_DEFAULT_INDEX": f"ours={with_login}/{index}/+simple/", **logged_in}
+    if client == "twine":
+        wheel = make_wheel(f"by_{login}", "1.0", folder)
+        started = ["twine", "upload", "--non-interactive", "--disable-progress-bar"]
+        # twine takes no login out of a URL, and a token as any password.
+        logged_in = {"TWINE_USERNAME": "alice", "TWINE_PASSWORD": secret} if login in ("environment", "token") else {}
+        site = with_login if login == "URL" else f"https://{DOMAIN}"
+        return [*started, f"--repository-url={site}/{index}/", str(wheel)], logged_in
+    url = f"{with_login}/{index}/{project}"
+    started = ["curl", "--silent", "--output", "page", "--write-out", "%{http_code}", "--user-agent", BROWSER]
+    started += ["--header", "Accept: text/html,application/xhtml+xml,*/*;q=0.8"]
+    return [*started, *(["--netrc-file", f"{folder}/.netrc"] if login == "netrc" else []), url], {}
+
+
+def result(client: str, login: str, index: str, secret: str) -> str:
+    """Return what came of it: yes, or the status that the client was told."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if login == "netrc":
+            (folder / ".netrc").touch(mode=0o600)
+            (folder / ".netrc").write_text(f"machine {DOMAIN} login alice password {secret}\n")
+        arguments, variables = command(client, login, index, secret, folder)
+        trust = dict.fromkeys(["PIP_CERT", "SSL_CERT_FILE", "TWINE_CERT", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"], CA)
+        done = subprocess.run(
+            arguments,
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], "HOME": name, **trust, **variables},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        output = done.stdout + done.stderr
+        status = re.search(r"\b(401|403)\b", output)
+        if status:
+            return status[1]
+        if client == "browser":
+            return "yes" if output == "200" and UPLOADS[index] in (folder / "page").read_text() else output
+        # Without a login, twine does not even ask.
+        return "yes" if done.returncode == 0 else "no login" if client == "twine" and "Credential" in output else output
+
+
+def main() -> int:
+    """Returns the exit status."""
+    table = json.loads(Path(sys.argv[1]).read_text() or "[]")
+    upload_all()
+    token = new_token("alice", {})
+    rows = [
+        {"client": client, "login": login}
+        | {kind: result(client, login, index, token if login == "token" else PASSWORDS["alice"]) for kind, index in INDEXES.items()}
+        for client, login in itertools.product(CLIENTS, LOGINS)
+        # A browser has no login in its environment.
+        if (client, login) != ("browser", "environment")
+    ]
+    print(json.dumps(rows, indent=1))
+    return 0 if rows == table else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

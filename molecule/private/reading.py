@@ -1,0 +1,187 @@
+# Copyright: (c) 2026, The wheelhouse founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nobody reads what is private, on whatever path, in whatever order they ask, and by whatever index inherits it.
+
+Run on the server: reading.py SECONDS, which is devpi_nginx_login_seconds.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import itertools
+import json
+import os
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from make_wheel import make_wheel
+
+DOMAIN = "private.test"
+PORT = 3141
+CA = "/etc/devpi-ca/ca.crt"
+ROOT_PASSWORD = Path("/etc/devpi/root-password")
+TLS = ssl.create_default_context(cafile=CA)
+CONNECTION = http.client.HTTPSConnection(DOMAIN, context=TLS, timeout=60)
+PASSWORDS = {name: f"password-of-{name}" for name in ("alice", "bob")}
+JSON, LIST = "application/json", "application/vnd.pypi.simple.v1+json"
+BROWSER = {"User-Agent": "Mozilla/5.0", "Accept": "text/html,*/*;q=0.8"}
+#: What each index has that a client asks for.
+UPLOADS = {"team/dev": "hidden", "team/public": "plain", "team/inherited": "hidden"}
+
+
+def basic(user: str, secret: str) -> dict[str, str]:
+    """Return the header of a login."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()}
+
+
+def ask(
+    path: str, headers: dict[str, str] | None = None, method: str = "GET", body: bytes | None = None
+) -> tuple[int, dict[str, str], str]:
+    """Ask nginx for a path as it stands. Returns the status, the headers and the text."""
+    CONNECTION.request(method, path, body, {"Accept": LIST, **(headers or {})})
+    answer = CONNECTION.getresponse()
+    text = answer.read().decode(errors="replace")
+    return answer.status, {name.lower(): value for name, value in answer.getheaders()}, text
+
+
+def as_root(method: str, path: str, content: object = None) -> Any:
+    """Ask devpi itself on this host as root, as the roles do. Returns the result."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{PORT}{path}",
+        None if content is None else json.dumps(content).encode(),
+        {"Accept": JSON, "Content-Type": JSON, **basic("root", ROOT_PASSWORD.read_text().strip())},
+        method=method,
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer).get("result")
+
+
+def new_token(user: str, restrictions: dict[str, list[str]]) -> str:
+    """Return a new token of a user."""
+    return str(as_root("POST", f"/{user}/+token-create", restrictions)["token"])
+
+
+def upload_all() -> None:
+    """Put a release into the private index and one into the public one."""
+    with tempfile.TemporaryDirectory() as folder:
+        for index in ("team/dev", "team/public"):
+            wheel = make_wheel(UPLOADS[index], "1.0", Path(folder))
+            subprocess.run(
+                ["twine", "upload", "--non-interactive", f"--repository-url=https://{DOMAIN}/{index}/", wheel],
+                check=True,
+                capture_output=True,
+                env={"PATH": os.environ["PATH"], "TWINE_USERNAME": "alice", "TWINE_PASSWORD": PASSWORDS["alice"], "TWINE_CERT": CA},
+                timeout=120,
+            )
+
+
+class Checks:
+    """Counts what was as it should be."""
+
+    passed = 0
+    failed = 0
+
+    def expect(self, what: str, found: object, wanted: object) -> None:
+        """Compare."""
+        if found == wanted:
+            self.passed += 1
+        else:
+            self.failed += 1
+            print(f"{what}: {found} instead of {wanted}")
+
+
+def look_at_pages(checks: Checks, who: dict[str, dict[str, str]]) -> None:
+    """Ask for pages in every order: each gets what is theirs, whoever was there before."""
+    wanted = {
+        "/team/public/+simple/plain/": dict.fromkeys(who, 200),
+        "/team/dev/+simple/hidden/": {"nobody": 401, "bob": 403, "alice": 200, "token": 200},
+        "/team/inherited/+simple/hidden/": {"nobody": 401, "bob": 403, "alice": 200, "token": 200},
+        "/closed/any/+simple/": {"nobody": 401, "bob": 200, "alice": 200, "token": 200},
+    }
+    for order, (path, statuses) in itertools.product(itertools.permutations(who), wanted.items()):
+        for name in order:
+            status, headers, text = ask(path, who[name])
+            checks.expect(f"{path} for {name} in {order}", status, statuses[name])
+            checks.expect(f"{path} names its project to {name}", "hidden" in text, status == 200 and "hidden" in path)
+            checks.expect(
+                f"how {name} logs in at {path}", "basic" in headers.get("www-authenticate", "").lower(), status == 401
+            )
+
+
+def look_at_paths(checks: Checks, alice: dict[str, str], file: str) -> None:
+    """Ask for all that a private index has, and for what tells of it."""
+    digest = file.split("/+f/")[1]
+    paths = [file, f"{file}.metadata", f"/team/dev/+e/{digest}", "/team/dev", "/team/dev/", "/team/dev/+simple/"]
+    paths += ["/team/dev/hidden", "/team/dev/hidden/1.0", "/team/dev/hidden/1.0/+d/index.html", "/team/dev/hidden/"]
+    paths += ["/team/dev/hidden/1.0/+doc/index.html", "/team/dev/+api", "/team/dev/hidden/1.0/+toxresults/a"]
+    paths += ["/team/inherited", "/team/inherited/hidden", "/team/inherited/hidden/1.0", "/team/between/hidden/1.0"]
+    paths += ["/team/dev/+simple/hidden", "/team/d%65v/+simple/hidden/", "/team%2Fdev/+simple/hidden/"]
+    paths += ["/", "/team", "/team/", "/+search?query=hidden", "/team/dev/+simple/hidden/refresh"]
+    for path, headers in itertools.product(paths, ({"X-Original-URI": "/+api"}, {"Accept": JSON}, BROWSER)):
+        for method in ("GET", "POST"):
+            status, _headers, text = ask(path, headers, method)
+            checks.expect(f"{method} {path} with {headers}", (status, "hidden-1.0" in text), (401, False))
+    # What nginx and devpi could read as two paths.
+    for path in ("//team/dev/+simple/hidden/", "/team/public/../dev/+simple/hidden/", "/team/public/%2e%2e/dev/hidden"):
+        checks.expect(path, ask(path)[0], 403)
+    for path in ("/+api", "/team/public/+api"):
+        checks.expect(path, ask(path, {"Accept": JSON})[0], 200)
+    checks.expect("search by bob", ask("/+search?query=hidden", BROWSER | basic("bob", PASSWORDS["bob"]))[0], 403)
+    checks.expect("overview for bob", ask("/", BROWSER | basic("bob", PASSWORDS["bob"]))[0], 200)
+    status, headers, _text = ask(file, alice)
+    checks.expect("file for alice", (status, "public" in headers["cache-control"]), (200, False))
+    checks.expect("wrong password", ask(file, basic("alice", "wrong"))[0], 401)
+
+
+def look_at_changes(checks: Checks, seconds: float) -> None:
+    """Inherit something private, revoke a token, and limit one to uploads."""
+    page = "/team/later/+simple/hidden/"
+    as_root("PUT", "/team/later", {"type": "stage", "bases": ["team/public"]})
+    checks.expect("page that has nothing private yet", ask(page)[0], 404)
+    before = as_root("GET", "/team/later?no_projects=")
+    change = json.dumps({**before, "bases": ["team/dev"]}).encode()
+    login = basic("root", ROOT_PASSWORD.read_text().strip())
+    status = ask("/team/later", {"Accept": JSON, "Content-Type": JSON, **login}, "PATCH", change)[0]
+    checks.expect("change of what is inherited", status, 200)
+    checks.expect("page that is private from now on", ask(page)[0], 401)
+    as_root("DELETE", "/team/later")
+
+    path = "/team/dev/+simple/hidden/"
+    checks.expect("token for uploads", ask(path, basic("alice", new_token("alice", {"allowed": ["upload"]})))[0], 403)
+    elsewhere = new_token("alice", {"indexes": ["team/public"]})
+    checks.expect("token for another index", ask(path, basic("alice", elsewhere))[0], 403)
+    known = set(as_root("GET", "/alice/+tokens")["tokens"])
+    token = basic("alice", new_token("alice", {}))
+    checks.expect("token", ask(path, token)[0], 200)
+    for name in set(as_root("GET", "/alice/+tokens")["tokens"]) - known:
+        as_root("DELETE", f"/alice/+tokens/{name}")
+    time.sleep(seconds)
+    checks.expect("revoked token", ask(path, token)[0], 403)
+
+
+def main() -> int:
+    """Returns the exit status."""
+    upload_all()
+    checks = Checks()
+    alice = basic("alice", PASSWORDS["alice"])
+    token = basic("alice", new_token("alice", {}))
+    look_at_pages(checks, {"nobody": {}, "bob": basic("bob", PASSWORDS["bob"]), "alice": alice, "token": token})
+    page = json.loads(ask("/team/dev/+simple/hidden/", alice)[2])
+    file = urllib.parse.urljoin("/team/dev/+simple/hidden/", page["files"][0]["url"]).partition("#")[0]
+    look_at_paths(checks, alice, file)
+    look_at_changes(checks, float(sys.argv[1]))
+    print(f"{checks.passed} passed, {checks.failed} failed")
+    return 1 if checks.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
