@@ -68,7 +68,7 @@ def before() -> None:
         during = len(hot.read_text().splitlines()) - len(acknowledged.splitlines())
         hot.with_name("hot.stop").touch()
         load.wait()
-    row("backup under uploads", f"{result}, uploads went on: {during > 0}, {state()}", begin)
+    row("backup under uploads", f"{result}, uploads {'went on' if during else 'stood still'}, {state()}", begin)
     (KEPT / "before").write_text((KEPT / "settled").read_text() + acknowledged)
     (KEPT / "login").write_text(uploads.login("team", uploads.PASSWORD))
     shutil.copy("/etc/devpi/root-password", KEPT / "root-password")
@@ -105,7 +105,7 @@ def after() -> None:
     same = (KEPT / "ca.crt").read_bytes() == Path("/etc/devpi-ca/ca.crt").read_bytes()
     row(
         "wipe and restore",
-        f"{len(lost)} acknowledged files lost, passwords open it, login {status}, same CA: {same}",
+        f"{len(lost)} acknowledged files lost, passwords open it, login {status}, {'same' if same else 'another'} CA",
         begin,
     )
 
@@ -149,7 +149,7 @@ def faults() -> None:
     repository.write_text(kept)
     row(
         "the disk of the repository is not mounted",
-        f"refused: {code == 1 and 'mounted' in shown}, written: {made}",
+        "refused, nothing is written" if code == 1 and "mounted" in shown and not made else shown,
         begin,
     )
     unit("devpi-backup.service")

@@ -362,8 +362,11 @@ class Backup:
             shutil.rmtree(beside, ignore_errors=True)
             if came.exists():
                 shutil.copytree(came, beside, symlinks=True)
-        shutil.chown(CONFIGURATION.with_name(f".{CONFIGURATION.name}.restore"), "root", USER)
-        shutil.chown(CONFIGURATION.with_name(f".{CONFIGURATION.name}.restore") / "secret", USER, USER)
+        beside = CONFIGURATION.with_name(f".{CONFIGURATION.name}.restore")
+        # A copy belongs to root. What its group reads is what the group of devpi reads.
+        for path in (beside, *(path for path in beside.iterdir() if path.stat().st_mode & 0o040)):
+            shutil.chown(path, "root", USER)
+        shutil.chown(beside / "secret", USER, USER)
         write(plan_file, {**manifest, "snapshot": snapshot["id"], "data": str(data)})
 
     def moves(self, plan: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
