@@ -64,7 +64,7 @@ def command(client: str, login: str, index: str, secret: str, folder: Path) -> t
     if client == "twine":
         wheel = make_wheel(f"by_{login}", "1.0", folder)
         started = ["twine", "upload", "--non-interactive", "--disable-progress-bar"]
-        # twine takes no login out of a URL, and a token as any password.
+        # twine takes a token as any password.
         logged_in = {"TWINE_USERNAME": "alice", "TWINE_PASSWORD": secret} if login in ("environment", "token") else {}
         site = with_login if login == "URL" else f"https://{DOMAIN}"
         return [*started, f"--repository-url={site}/{index}/", str(wheel)], logged_in
