@@ -39,7 +39,7 @@ def command(client: str, login: str, index: str, secret: str, folder: Path) -> t
             "-m",
             "pip",
             "download",
-            "--verbose",
+            "-vv",
             "--no-input",
             "--no-cache-dir",
             "--no-deps",
