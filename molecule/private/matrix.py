@@ -23,7 +23,7 @@ from reading import CA, DOMAIN, PASSWORDS, UPLOADS, new_token, upload_all
 UV = next(Path("/opt/devpi/uv").glob("*/bin/uv"))
 INDEXES = {"private": "team/dev", "public": "team/public", "inherited": "team/inherited"}
 LOGINS = ["none", "URL", "netrc", "environment", "token"]
-CLIENTS = ["pip", "uv", "twine", "browser"]
+CLIENTS = ["browser", "uv", "twine", "pip"]
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 
 
@@ -34,18 +34,37 @@ def command(client: str, login: str, index: str, secret: str, folder: Path) -> t
     by_environment = login == "environment"
     if client == "pip":
         url = f"{with_login}/{index}/+simple/"
-        started = ["python3", "-m", "pip", "download", "--no-input", "--no-cache-dir", "--no-deps", "--retries=0"]
+        started = [
+            "python3",
+            "-m",
+            "pip",
+            "download",
+            "-vv",
+            "--no-input",
+            "--no-cache-dir",
+            "--no-deps",
+            "--retries=0",
+        ]
         if by_environment:
             return [*started, project], {"PIP_INDEX_URL": url.replace("//", f"//alice:{secret}@")}
         return [*started, f"--index-url={url}", project], {}
     if client == "uv":
-        started = [str(UV), "pip", "install", "--no-cache", "--no-config", f"--target={folder}/by-uv", "--no-deps", project]
+        started = [
+            str(UV),
+            "pip",
+            "install",
+            "--no-cache",
+            "--no-config",
+            f"--target={folder}/by-uv",
+            "--no-deps",
+            project,
+        ]
         logged_in = {"UV_INDEX_OURS_USERNAME": "alice", "UV_INDEX_OURS_PASSWORD": secret} if by_environment else {}
         return started, {"UV_DEFAULT_INDEX": f"ours={with_login}/{index}/+simple/", **logged_in}
     if client == "twine":
         wheel = make_wheel(f"by_{login}", "1.0", folder)
         started = ["twine", "upload", "--non-interactive", "--disable-progress-bar"]
-        # twine takes no login out of a URL, and a token as any password.
+        # twine takes a token as any password.
         logged_in = {"TWINE_USERNAME": "alice", "TWINE_PASSWORD": secret} if login in ("environment", "token") else {}
         site = with_login if login == "URL" else f"https://{DOMAIN}"
         return [*started, f"--repository-url={site}/{index}/", str(wheel)], logged_in
@@ -90,7 +109,10 @@ def main() -> int:
     token = new_token("alice", {})
     rows = [
         {"client": client, "login": login}
-        | {kind: result(client, login, index, token if login == "token" else PASSWORDS["alice"]) for kind, index in INDEXES.items()}
+        | {
+            kind: result(client, login, index, token if login == "token" else PASSWORDS["alice"])
+            for kind, index in INDEXES.items()
+        }
         for client, login in itertools.product(CLIENTS, LOGINS)
         # A browser has no login in its environment.
         if (client, login) != ("browser", "environment")

@@ -79,7 +79,12 @@ def upload_all() -> None:
                 ["twine", "upload", "--non-interactive", f"--repository-url=https://{DOMAIN}/{index}/", wheel],
                 check=True,
                 capture_output=True,
-                env={"PATH": os.environ["PATH"], "TWINE_USERNAME": "alice", "TWINE_PASSWORD": PASSWORDS["alice"], "TWINE_CERT": CA},
+                env={
+                    "PATH": os.environ["PATH"],
+                    "TWINE_USERNAME": "alice",
+                    "TWINE_PASSWORD": PASSWORDS["alice"],
+                    "TWINE_CERT": CA,
+                },
                 timeout=120,
             )
 
