@@ -244,7 +244,10 @@ class Migration:
     def tell(self, what: str) -> None:
         """Tell whoever follows, and the journal of the host."""
         print(what, flush=True)
-        (self.state / "progress").write_text(what)
+        # In one step, so that whoever reads never finds half of it.
+        new = self.state / "progress.new"
+        new.write_text(what)
+        new.replace(self.state / "progress")
 
     def run(self) -> None:
         """Do it. Raises MigrationError, OSError."""
