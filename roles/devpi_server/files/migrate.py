@@ -270,7 +270,8 @@ class Migration:
             else ["--no-root-pypi"]
         )
         # The events (documentation, search) are for the server: here they would ask the upstreams for all their names.
-        exported = size_of(self.export)
+        files, size = size_of(self.export)
+        exported = (files - 1, size - (self.export / "dataindex.json").stat().st_size)
         self.stage("import", "import", self.new, [*new, "--no-events", *pypi], self.imported / "+files", exported)
         shutil.rmtree(self.export)
         begun = time.monotonic()
