@@ -17,6 +17,7 @@ import importlib.util
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -133,6 +134,11 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def normal(project: str) -> str:
+    """Return the name of a project as PEP 503 writes it."""
+    return re.sub(r"[-_.]+", "-", project).lower()
+
+
 def digests(export: Path, index: str, dump: Json) -> dict[tuple[str, ...], str]:
     """Return the SHA-256 of each file of an index, computed from its bytes, by type, project, version and name.
 
@@ -143,7 +149,7 @@ def digests(export: Path, index: str, dump: Json) -> dict[tuple[str, ...], str]:
     for file in dump.get("files", []):
         path = export / file["relpath"]
         name = "" if file["type"] == "doczip" else path.name
-        project = file["projectname"].lower().replace("_", "-").replace(".", "-")
+        project = normal(file["projectname"])
         digest = sha256(path)
         known = file.get("entrymapping", {}).get("hashes", {}).get("sha256", digest)
         if known != digest:
@@ -212,9 +218,12 @@ def compare_files(
             f"{'.' if file in new else ': somebody wrote past nginx after the export began. Run the migration again.'}"
         )
     if not mirror:
+        # devpi 6 has the versions of a project there, devpi 7 beside its settings.
+        old_projects = dump.get("projects", {}).items()
+        new_projects = [(name, told["versions"]) for name, told in there.get("projects", {}).items()]
         versions = [
-            {(project, version) for project, told in side.get("projects", {}).items() for version in told["versions"]}
-            for side in (dump, there)
+            {(normal(name), version) for name, told in side for version in told}
+            for side in (old_projects, new_projects)
         ]
         differing = sorted(versions[0] ^ versions[1])
         if differing:
@@ -438,10 +447,11 @@ def run(state: Path) -> int:
     signal.signal(signal.SIGTERM, stop)
     try:
         migration.run()
-    except (MigrationError, OSError, subprocess.SubprocessError) as reason:
+    # An export that is damaged lacks what it should have.
+    except (MigrationError, OSError, subprocess.SubprocessError, ValueError, KeyError) as reason:
         if migration.work.exists():
             shutil.rmtree(migration.work)
-        migration.end(False, str(reason))
+        migration.end(False, str(reason) if isinstance(reason, MigrationError) else repr(reason))
         return 1
     return 0
 
