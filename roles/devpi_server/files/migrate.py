@@ -417,6 +417,8 @@ class Migration:
         subprocess.run(["systemctl", "start", "--no-block", SWITCH], check=True)
         told = state / "progress"
         while not result.exists():
+            if state_of(SWITCH) == "failed" and not result.exists():
+                raise MigrationError(f"{SWITCH} failed before it changed anything: see its journal.")
             if told.exists():
                 self.tell(f"switch: {told.read_text()}")
             time.sleep(0.5)
@@ -470,6 +472,14 @@ def follow(state: Path, seconds: float) -> None:
             break
         old = told
         time.sleep(0.5)
+
+
+def state_of(unit: str) -> str:
+    """Return what systemd calls the state of a unit."""
+    asked = subprocess.run(
+        ["systemctl", "show", "--property=ActiveState", "--value", unit], capture_output=True, text=True, check=True
+    )
+    return asked.stdout.strip()
 
 
 def unit_is_at_work() -> bool:

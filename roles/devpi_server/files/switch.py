@@ -519,7 +519,7 @@ class Switch:
         self.new_data = Path(plan["new_data"]) if plan.get("new_data") else None
         self.new_configuration = Path(plan["new_configuration"]) if plan.get("new_configuration") else None
         self.server = Server(plan["api"])
-        self.kept: int = plan.get("kept", 3)
+        self.kept: int = int(plan.get("kept", 3))
         self.place = self.data / SNAPSHOTS / journal["id"]
         #: The other data: before the switch what shall come, or a copy; afterwards what was.
         self.beside = self.place / "data"
@@ -613,7 +613,7 @@ class Switch:
         systemctl("daemon-reload")
         systemctl("start", self.unit)
         tried = Server(f"http://127.0.0.1:{port}")
-        self.judge(await_answer(tried, self.unit, self.journal["plan"]["start_timeout"]))
+        self.judge(await_answer(tried, self.unit, float(self.journal["plan"]["start_timeout"])))
         before = self.journal["before"]
         if before is not None:
             compare(before, tried.look(), self.new_data is not None)
@@ -634,7 +634,7 @@ class Switch:
         if start:
             systemctl("start", self.unit)
             try:
-                self.judge(await_answer(self.server, self.unit, self.journal["plan"]["start_timeout"]))
+                self.judge(await_answer(self.server, self.unit, float(self.journal["plan"]["start_timeout"])))
                 self.install_through_nginx()
             except SwitchError as reason:
                 self.give_up(str(reason))
@@ -689,7 +689,7 @@ class Switch:
             if start:
                 systemctl("start", self.unit)
                 try:
-                    await_answer(self.server, self.unit, self.journal["plan"]["start_timeout"])
+                    await_answer(self.server, self.unit, float(self.journal["plan"]["start_timeout"]))
                 except SwitchError as trouble:
                     reason += f" And the old release is back, but: {trouble}"
                 self.resume()
@@ -767,7 +767,7 @@ def run(state: Path, start: bool) -> int:
 
     for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    signal.setitimer(signal.ITIMER_REAL, wanted["limit"])
+    signal.setitimer(signal.ITIMER_REAL, float(wanted["limit"]))
     try:
         switch.forward()
     except (SwitchError, OSError, sqlite3.Error, subprocess.SubprocessError) as reason:
