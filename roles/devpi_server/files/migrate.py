@@ -17,6 +17,7 @@ import importlib.util
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -133,6 +134,11 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def normal(project: str) -> str:
+    """Return the name of a project as PEP 503 writes it."""
+    return re.sub(r"[-_.]+", "-", project).lower()
+
+
 def digests(export: Path, index: str, dump: Json) -> dict[tuple[str, ...], str]:
     """Return the SHA-256 of each file of an index, computed from its bytes, by type, project, version and name.
 
@@ -143,7 +149,7 @@ def digests(export: Path, index: str, dump: Json) -> dict[tuple[str, ...], str]:
     for file in dump.get("files", []):
         path = export / file["relpath"]
         name = "" if file["type"] == "doczip" else path.name
-        project = file["projectname"].lower().replace("_", "-").replace(".", "-")
+        project = normal(file["projectname"])
         digest = sha256(path)
         known = file.get("entrymapping", {}).get("hashes", {}).get("sha256", digest)
         if known != digest:
@@ -212,9 +218,12 @@ def compare_files(
             f"{'.' if file in new else ': somebody wrote past nginx after the export began. Run the migration again.'}"
         )
     if not mirror:
+        # devpi 6 has the versions of a project there, devpi 7 beside its settings.
+        old_projects = dump.get("projects", {}).items()
+        new_projects = [(name, told["versions"]) for name, told in there.get("projects", {}).items()]
         versions = [
-            {(project, version) for project, told in side.get("projects", {}).items() for version in told["versions"]}
-            for side in (dump, there)
+            {(normal(name), version) for name, told in side for version in told}
+            for side in (old_projects, new_projects)
         ]
         differing = sorted(versions[0] ^ versions[1])
         if differing:
@@ -244,7 +253,10 @@ class Migration:
     def tell(self, what: str) -> None:
         """Tell whoever follows, and the journal of the host."""
         print(what, flush=True)
-        (self.state / "progress").write_text(what)
+        # In one step, so that whoever reads never finds half of it.
+        new = self.state / "progress.new"
+        new.write_text(what)
+        new.replace(self.state / "progress")
 
     def run(self) -> None:
         """Do it. Raises MigrationError, OSError."""
@@ -267,7 +279,8 @@ class Migration:
             else ["--no-root-pypi"]
         )
         # The events (documentation, search) are for the server: here they would ask the upstreams for all their names.
-        exported = size_of(self.export)
+        files, size = size_of(self.export)
+        exported = (files - 1, size - (self.export / "dataindex.json").stat().st_size)
         self.stage("import", "import", self.new, [*new, "--no-events", *pypi], self.imported / "+files", exported)
         shutil.rmtree(self.export)
         begun = time.monotonic()
@@ -404,6 +417,8 @@ class Migration:
         subprocess.run(["systemctl", "start", "--no-block", SWITCH], check=True)
         told = state / "progress"
         while not result.exists():
+            if state_of(SWITCH) == "failed" and not result.exists():
+                raise MigrationError(f"{SWITCH} failed before it changed anything: see its journal.")
             if told.exists():
                 self.tell(f"switch: {told.read_text()}")
             time.sleep(0.5)
@@ -434,10 +449,11 @@ def run(state: Path) -> int:
     signal.signal(signal.SIGTERM, stop)
     try:
         migration.run()
-    except (MigrationError, OSError, subprocess.SubprocessError) as reason:
+    # An export that is damaged lacks what it should have.
+    except (MigrationError, OSError, subprocess.SubprocessError, ValueError, KeyError) as reason:
         if migration.work.exists():
             shutil.rmtree(migration.work)
-        migration.end(False, str(reason))
+        migration.end(False, str(reason) if isinstance(reason, MigrationError) else repr(reason))
         return 1
     return 0
 
@@ -456,6 +472,14 @@ def follow(state: Path, seconds: float) -> None:
             break
         old = told
         time.sleep(0.5)
+
+
+def state_of(unit: str) -> str:
+    """Return what systemd calls the state of a unit."""
+    asked = subprocess.run(
+        ["systemctl", "show", "--property=ActiveState", "--value", unit], capture_output=True, text=True, check=True
+    )
+    return asked.stdout.strip()
 
 
 def unit_is_at_work() -> bool:

@@ -68,6 +68,8 @@ def exports(tmp_path: Path) -> tuple[Path, Path, dict[str, Any]]:
         {"type": "mirror", "mirror_url": "https://mirror.example.org/simple/", "mirror_ignore_serial_header": True},
         {},
     )
+    # devpi 6 keeps no settings of a project.
+    old["indexes"]["team/base"]["projects"] = {"own": {"1.0": {}}}
     new = _dump(
         {
             "type": "local",
