@@ -23,7 +23,9 @@ from reading import CA, DOMAIN, PASSWORDS, UPLOADS, new_token, upload_all
 UV = next(Path("/opt/devpi/uv").glob("*/bin/uv"))
 INDEXES = {"private": "team/dev", "public": "team/public", "inherited": "team/inherited"}
 LOGINS = ["none", "URL", "netrc", "environment", "token"]
-CLIENTS = ["browser", "uv", "twine", "pip"]
+#: What asks for a page in the words of a browser.
+PAGES = "curl, as a browser asks"
+CLIENTS = [PAGES, "uv", "twine", "pip"]
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 
 
@@ -96,7 +98,7 @@ def result(client: str, login: str, index: str, secret: str) -> str:
         status = re.search(r"\b(401|403)\b", output)
         if status:
             return status[1]
-        if client == "browser":
+        if client == PAGES:
             return "yes" if output == "200" and UPLOADS[index] in (folder / "page").read_text() else output
         # Without a login, twine does not even ask.
         return "yes" if done.returncode == 0 else "no login" if client == "twine" and "Credential" in output else output
@@ -115,7 +117,7 @@ def main() -> int:
         }
         for client, login in itertools.product(CLIENTS, LOGINS)
         # A browser has no login in its environment.
-        if (client, login) != ("browser", "environment")
+        if (client, login) != (PAGES, "environment")
     ]
     print(json.dumps(rows, indent=1))
     return 0 if rows == table else 1

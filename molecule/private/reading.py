@@ -12,7 +12,9 @@ import base64
 import http.client
 import itertools
 import json
+import math
 import os
+import re
 import ssl
 import subprocess
 import sys
@@ -112,7 +114,8 @@ def look_at_pages(checks: Checks, who: dict[str, dict[str, str]]) -> None:
         "/team/inherited/+simple/hidden/": {"nobody": 401, "bob": 403, "alice": 200, "token": 200},
         "/closed/any/+simple/": {"nobody": 401, "bob": 200, "alice": 200, "token": 200},
     }
-    for order, (path, statuses) in itertools.product(itertools.permutations(who), wanted.items()):
+    # All orders for one page after another, while nginx keeps what it has of the page and of the logins.
+    for (path, statuses), order in itertools.product(wanted.items(), itertools.permutations(who)):
         for name in order:
             status, headers, text = ask(path, who[name])
             checks.expect(f"{path} for {name} in {order}", status, statuses[name])
@@ -145,6 +148,26 @@ def look_at_paths(checks: Checks, alice: dict[str, str], file: str) -> None:
     status, headers, _text = ask(file, alice)
     checks.expect("file for alice", (status, "public" in headers["cache-control"]), (200, False))
     checks.expect("wrong password", ask(file, basic("alice", "wrong"))[0], 401)
+
+
+def lookups() -> int:
+    """Return how often devpi was asked who reads team/dev, and whether they may, since it was started."""
+    subprocess.run(["journalctl", "--sync"], check=True, timeout=60)
+    journal = subprocess.run(
+        ["journalctl", "--unit=devpi", "--output=cat"], check=True, capture_output=True, text=True, timeout=60
+    ).stdout
+    return len(re.findall(r"GET /(?:team/dev/\+api|\+authcheck)(?!\S)", journal))
+
+
+def look_at_lookups(checks: Checks, file: str, seconds: float) -> None:
+    """Ask often for a file: a login is looked up once, and again when what devpi said is too old."""
+    login = basic("alice", new_token("alice", {}))
+    before, begin = lookups(), time.monotonic()
+    checks.expect("a file, often", {ask(file, login)[0] for _time in range(200)}, {200})
+    most = 2 * (1 + math.ceil((time.monotonic() - begin) / seconds))
+    asked = lookups() - before
+    checks.expect(f"{asked} lookups, at least 2 and at most {most}", 2 <= asked <= most, True)
+    print(f"200 requests of a file with a login: {asked} requests at devpi")
 
 
 def look_at_changes(checks: Checks, seconds: float) -> None:
@@ -183,6 +206,7 @@ def main() -> int:
     page = json.loads(ask("/team/dev/+simple/hidden/", alice)[2])
     file = urllib.parse.urljoin("/team/dev/+simple/hidden/", page["files"][0]["url"]).partition("#")[0]
     look_at_paths(checks, alice, file)
+    look_at_lookups(checks, file, float(sys.argv[1]))
     look_at_changes(checks, float(sys.argv[1]))
     print(f"{checks.passed} passed, {checks.failed} failed")
     return 1 if checks.failed else 0
