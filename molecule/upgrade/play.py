@@ -79,7 +79,7 @@ def until_idle() -> None:
 
 def runs() -> str:
     """Return the version of the release that the server runs."""
-    return on_server("/opt/devpi/current/bin/devpi-server", "--version").strip()
+    return on_server("python3", "-c", "import faults; print(faults.version_of(faults.CURRENT))").strip()
 
 
 def play_upgrade() -> list[Row]:
