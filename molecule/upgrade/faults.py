@@ -4,7 +4,7 @@
 """On the server: switches that go wrong, under the load of index.py. Prints a row for each, as JSON.
 
 `faults.py freeze STEP` begins a switch and stops it in a step, so that somebody can pull the plug. `faults.py begin`
-and `faults.py row WHAT` measure what somebody else does in between.
+and `faults.py row WHAT [RELEASE]` measure what somebody else does in between.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def start(release: Path, **more: Any) -> None:
         "api": "http://127.0.0.1:3141",
         "trial_port": 3140,
         "front": {"url": f"https://{index.DOMAIN}", "connect": "127.0.0.1"},
-        "start_timeout": 120,
-        "limit": 300,
+        "start_timeout": 180,
+        "limit": 600,
         "kept": 4,
         **more,
     }
@@ -110,7 +110,7 @@ def start(release: Path, **more: Any) -> None:
 
 def wait() -> None:
     """Wait until the switch has a result and its unit has ended."""
-    end = time.monotonic() + 300
+    end = time.monotonic() + 600
     while (
         run("systemctl", "show", "--property=ActiveState", "--value", "devpi-switch.service")
         not in (
@@ -124,16 +124,31 @@ def wait() -> None:
         time.sleep(0.2)
 
 
-def signal_in(step: str, number: int) -> None:
-    """Send a signal to the switch as soon as it is in a step."""
-    end = time.monotonic() + 120
-    pid = 0
-    while time.monotonic() < end:
-        pid = pid or int(run("systemctl", "show", "--property=MainPID", "--value", "devpi-switch.service"))
-        with contextlib.suppress(OSError, ValueError):
-            if pid and json.loads((STATE / "journal.json").read_text())["step"] == step:
-                os.kill(pid, number)
-                return
+def step_of() -> str:
+    """Return the step that the switch is in; nothing where there is no journal."""
+    with contextlib.suppress(OSError):
+        return str(json.loads((STATE / "journal.json").read_text())["step"])
+    return ""
+
+
+def freeze(step: str) -> int:
+    """Begin a switch to a good release, stop it in a step and return its process. Some steps last a millisecond."""
+    for _ in range(10):
+        start(other())
+        pid = 0
+        while not (STATE / "result.json").exists():
+            pid = pid or int(run("systemctl", "show", "--property=MainPID", "--value", "devpi-switch.service"))
+            if pid == 0 or step_of() != step:
+                continue
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGSTOP)
+                while "T" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]:
+                    time.sleep(0.001)
+                if step_of() == step:
+                    return pid
+                os.kill(pid, signal.SIGCONT)
+        wait()
+        begin()
     raise SystemExit(f"The switch was not seen in the step {step}.")
 
 
@@ -148,7 +163,7 @@ def begin() -> None:
     run("systemctl", "stop", "load.service")
     (index.HERE / "load.json").unlink(missing_ok=True)
     run("systemctl", "start", "load.service")
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while not (index.HERE / "load.json").exists() or told()["uploads"] < 2 or told()["installs"] < 2:
         if time.monotonic() > end:
             raise SystemExit("Nobody can install and upload.")
@@ -156,11 +171,11 @@ def begin() -> None:
     BEGUN.write_text(json.dumps({"time": time.time(), "release": str(CURRENT.resolve())}))
 
 
-def row(what: str) -> dict[str, Any]:
-    """End a measurement, and return what came of it."""
+def row(what: str, other_release: str = "the new release") -> dict[str, Any]:
+    """End a measurement, and return what came of it. The other release is not the one that ran at its beginning."""
     begun = json.loads(BEGUN.read_text())
     seconds = time.time() - begun["time"]
-    uploads, end = told()["uploads"], time.monotonic() + 60
+    uploads, end = told()["uploads"], time.monotonic() + 180
     while told()["uploads"] < uploads + 2 and time.monotonic() < end:
         time.sleep(0.1)
     load = told()
@@ -168,7 +183,7 @@ def row(what: str) -> dict[str, Any]:
     runs = CURRENT.resolve()
     _status, body = index.ask("GET", "/+status", headers={"Accept": "application/json"}, port=3141)
     said = json.loads(body)["result"]["versioninfo"]["devpi-server"]
-    release = "the release before" if str(runs) == begun["release"] else "the new release"
+    release = "the release before" if str(runs) == begun["release"] else other_release
     if said != version_of(runs):
         release = f"a server that says {said}"
     if load["uploads"] < uploads + 2:
@@ -195,8 +210,7 @@ def measured(what: str, act: Callable[[], None], says: str = "") -> None:
 
 def killed(step: str) -> None:
     """Begin a switch to a good release, and kill it."""
-    start(other())
-    signal_in(step, signal.SIGKILL)
+    os.kill(freeze(step), signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -225,7 +239,7 @@ def small_disk() -> Iterator[None]:
 
 def await_devpi() -> None:
     """Wait until devpi answers."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 180
     while index.ask("GET", "/+api", port=3141)[0] != 200:
         if time.monotonic() > end:
             raise SystemExit("devpi does not answer.")
@@ -254,24 +268,18 @@ def play() -> None:
         measured("a disk without room for the snapshot", refuse, "are missing")
         measured("a release that fills the disk", lambda: start(bad(FILLS)), "does not start")
     for step in ("stop", "snapshot", "switch", "try"):
-        measured(f"kill -9 of the switch, step {step}", functools.partial(killed, step), "interrupted")
+        measured(f"kill -9 of the switch, step {step}", functools.partial(killed, step), f"(step {step})")
     measured("kill -9 of the switch, step committed", lambda: killed("committed"), "runs")
-
-
-def freeze(step: str) -> None:
-    """Begin a switch, and stop it in a step."""
-    begin()
-    start(other())
-    signal_in(step, signal.SIGSTOP)
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "play":
         play()
     elif sys.argv[1] == "freeze":
+        begin()
         freeze(sys.argv[2])
     elif sys.argv[1] == "begin":
         begin()
     else:
         await_devpi()
-        print(json.dumps(row(sys.argv[2])), flush=True)
+        print(json.dumps(row(*sys.argv[2:])), flush=True)

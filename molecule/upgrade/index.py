@@ -4,7 +4,7 @@
 """The index of the test, and those who read from it and write to it while releases change.
 
 `index.py seed UPSTREAM` fills it. `index.py load` installs and uploads all the time, until it is stopped, and tells in
-load.json after each request what came of them.
+load.json after each request what came of them. `index.py lost` counts what was acknowledged and is not there.
 """
 
 from __future__ import annotations
@@ -166,4 +166,4 @@ def lost() -> list[str]:
 
 
 if __name__ == "__main__":
-    {"seed": seed, "load": load}[sys.argv[1]](*sys.argv[2:])
+    {"seed": seed, "load": load, "lost": lambda: print(len(lost()))}[sys.argv[1]](*sys.argv[2:])

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The wheelhouse founders
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""On the controller: upgrade the server by the playbook, and kill Ansible and the host meanwhile.
+"""On the controller: upgrade the server by the playbook, go back, and kill Ansible and the host meanwhile.
 
 Compares what comes of it with operations.json, and keeps what was measured in .cache/operations/upgrade.json.
 """
@@ -14,6 +14,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ HOSTS = CHECKOUT / "tests/hosts/hosts"
 SERVER = "upgrade-server"
 INVENTORY = HERE / "inventory.yml"
 BAD = "/opt/devpi/releases/bad"
+LOCK = CHECKOUT / "roles/devpi_server/files/devpi-server.txt"
 
 Row = dict[str, Any]
 
@@ -39,15 +41,10 @@ def faults(*words: str) -> list[Row]:
     return [json.loads(line) for line in on_server("python3", "faults.py", *words).splitlines() if line[:1] == "{"]
 
 
-def playbook(old: bool = False, kill_at: str = "", **variables: str) -> str:
-    """Run playbooks/upgrade.yml and return its output; at the beginning of a task, kill it with all that it started."""
-    command = [f"--inventory={INVENTORY}", str(CHECKOUT / "playbooks/upgrade.yml")]
-    if old:
-        variables["devpi_server_lock"] = str(HERE / "devpi-6.19.txt")
-    for name, value in variables.items():
-        command += ["--extra-vars", f"{name}={value}"]
+def playbook(name: str, *options: str, kill_at: str = "") -> str:
+    """Run a playbook and return its output; at the beginning of a task, kill it with all that it started."""
     process = subprocess.Popen(
-        ["ansible-playbook", *command],
+        ["ansible-playbook", f"--inventory={INVENTORY}", str(CHECKOUT / "playbooks" / name), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -62,6 +59,7 @@ def playbook(old: bool = False, kill_at: str = "", **variables: str) -> str:
             os.killpg(process.pid, signal.SIGKILL)
             break
     process.wait()
+    expect("WARNING]" not in output, f"{name} warns", output)
     return output
 
 
@@ -73,38 +71,80 @@ def expect(wanted: bool, what: str, output: str) -> None:
 
 def until_idle() -> None:
     """Wait until the host is done with a switch, if it has begun one."""
-    end = time.monotonic() + 300
-    while "activ" in on_server("systemctl", "show", "--property=ActiveState", "--value", "devpi-switch").replace(
-        "inactive", ""
-    ):
+    end = time.monotonic() + 600
+    while on_server("systemctl", "show", "--property=ActiveState", "--value", "devpi-switch").strip().endswith("ing"):
         expect(time.monotonic() < end, "The switch has no end", "")
         time.sleep(1)
 
 
-def play() -> list[Row]:
-    """Play everything, and return the rows."""
+def runs() -> str:
+    """Return the version of the release that the server runs."""
+    return on_server("python3", "-c", "import faults; print(faults.version_of(faults.CURRENT))").strip()
+
+
+def play_upgrade() -> list[Row]:
+    """Upgrade by the playbook, go back, and ask for what a run would do. Ends with the older release."""
     rows = []
     faults("begin")
-    output = playbook()
-    expect("6.19.3 -> 6.20.3" in output and "failed=0" in output, "The upgrade failed", output)
-    rows += faults("row", "a good upgrade, 6.19.3 to 6.20.3")
-    output = playbook()
-    expect("changed=0 " in output, "The second run changed something", output)
+    output = playbook("upgrade.yml")
+    for said in (
+        f"devpi on {SERVER}: 6.19.3 -> 6.20.3, devpi 6.20.3 runs.",
+        "Nobody could write for ",
+        "through nginx as well.",
+        "The release before: /opt/devpi/releases/",
+        "The data from before: /var/lib/devpi/.before/",
+        "The way back: playbooks/rollback.yml",
+        "failed=0 ",
+    ):
+        expect(said in " ".join(output.split()), f"The upgrade does not say {said!r}", output)
+    rows += faults("row", "playbooks/upgrade.yml, 6.19.3 to 6.20.3")
+    on_server("systemctl", "stop", "load.service")
+    output = playbook("upgrade.yml")
+    expect("changed=0 " in output and "failed=0 " in output, "The second run changed something", output)
 
-    rows += faults("play")
+    output = playbook("rollback.yml")
+    expect("it has to be release, which keeps all uploads" in output, "It goes back without a decision", output)
+    # What was uploaded since the upgrade goes away with the data, and comes back with them.
+    for version, is_kept in (("6.19.3", False), ("6.20.3", True)):
+        output = playbook("rollback.yml", "--extra-vars=roll_back=data")
+        expect("failed=0 " in output and runs() == version, f"It does not go to {version}", output)
+        lost = int(on_server("python3", "index.py", "lost"))
+        expect((lost == 0) == is_kept, f"{lost} uploads are lost with the data of {version}", output)
+    faults("begin")
+    output = playbook("rollback.yml", "--extra-vars=roll_back=release")
+    expect("The next run of site.yml or upgrade.yml installs" in output and runs() == "6.19.3", "No way back", output)
+    rows += faults("row", "playbooks/rollback.yml with roll_back=release", "the release before the upgrade")
+
+    # A lock that was never installed.
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as lock:
+        lock.write(f"# Another one.\n{LOCK.read_text()}")
+        lock.flush()
+        output = playbook("upgrade.yml", "--check", "--diff", f"--extra-vars=devpi_server_lock={lock.name}")
+    expect("devpi would be switched from" in output and "failed=0 " in output, "Check mode tells nothing", output)
+    expect(runs() == "6.19.3", "Check mode switched", output)
+    return rows
+
+
+def play_faults() -> list[Row]:
+    """Play what goes wrong with a switch, with Ansible and with the host."""
+    rows = faults("play")
 
     on_server("python3", "-c", "import faults; faults.bad(faults.DIES)")
     faults("begin")
-    output = playbook(devpi_server_release=BAD)
-    expect("This release cannot start." in output and "failed=1" in output, "A bad release is no failure", output)
-    rows += faults("row", "the playbook with a release that does not start")
-    runs_old = "6.19" in on_server("sh", "-c", "/opt/devpi/current/bin/devpi-server --version")
-    # The first is before the host has anything to do, the second when it has begun.
-    for task in ("Ask how far the switch is", "Follow the switch"):
+    output = playbook("upgrade.yml", f"--extra-vars=devpi_server_release={BAD}")
+    expect("This release cannot start." in output and "failed=1 " in output, "A bad release is no failure", output)
+    rows += faults("row", "playbooks/upgrade.yml with a release that does not start")
+
+    # To the release before the last switch, for which little is to be done until the host takes over.
+    for what, task in (
+        ("kill -9 of Ansible before the switch", "Write the plan of the switch"),
+        ("kill -9 of Ansible in the switch", "Follow the switch"),
+    ):
         faults("begin")
-        playbook(old=not runs_old, kill_at=f": {task}]")
+        output = playbook("rollback.yml", "--extra-vars=roll_back=release", kill_at=f": {task}]")
+        expect(f": {task}]" in output and "PLAY RECAP" not in output, "Ansible was not killed", output)
         until_idle()
-        rows += faults("row", f"kill -9 of Ansible: {task.lower()}")
+        rows += faults("row", what)
     for step in ("try", "committed"):
         faults("freeze", step)
         subprocess.run([HOSTS, "kill", SERVER], check=True)
@@ -118,7 +158,7 @@ def play() -> list[Row]:
 def main() -> int:
     """Returns the exit status."""
     wanted = json.loads((HERE / "operations.json").read_text())
-    rows = play()
+    rows = play_upgrade() + play_faults()
     kept = CHECKOUT / ".cache/operations/upgrade.json"
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps({**wanted, "rows": rows}, indent=2) + "\n")
