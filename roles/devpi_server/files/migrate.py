@@ -298,6 +298,8 @@ class Migration:
         os.sync()
         begun = time.monotonic()
         message = self.switch()
+        # It is empty; and what was switched is not to fail for it.
+        shutil.rmtree(self.work, ignore_errors=True)
         self.seconds["switch"] = round(time.monotonic() - begun, 1)
         self.seconds["writers"] = round(time.monotonic() - began, 1)
         self.end(True, message)
