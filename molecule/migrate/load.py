@@ -47,7 +47,7 @@ class Load:
                     statuses = [repr(reason)]
                 self.reads += len(statuses)
                 self.failures += [f"{page}: {status}" for status in statuses if status != 200]
-            time.sleep(0.2)
+            time.sleep(0.5)
 
     def write(self) -> None:
         """Upload one new release after the other."""
