@@ -20,7 +20,7 @@ INDEXES = ("root/up", "team/base", "team/dev", "alice/dev")
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 PROJECTS, VERSIONS = 12, 3
 BEFORE = HERE / "before.json"
-DOCUMENTATION = "/team/base/own-1/1.0/+d/index.html"
+DOCUMENTATION = "/team/base/own-1/1.0/+doc/index.html"
 
 
 def fill() -> None:
