@@ -77,8 +77,9 @@ def await_end() -> str:
 def version() -> str:
     """Return the version of devpi that answers on the host."""
     return on_host(
-        "curl --silent --dump-header - --output /dev/null --header 'Accept: application/json' http://127.0.0.1:3141/+api"
-        " | tr -d '\\r' | sed -n 's/^X-Devpi-Server-Version: //Ip'"
+        """python3 -c 'from urllib.request import Request, urlopen
+asked = Request("http://127.0.0.1:3141/+api", headers={"Accept": "application/json"})
+print(urlopen(asked, timeout=60).headers["X-Devpi-Server-Version"])'"""
     )
 
 
