@@ -18,9 +18,9 @@ from make_wheel import make_wheel
 
 INDEXES = ("root/up", "team/base", "team/dev", "alice/dev")
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
-PROJECTS, VERSIONS = 35, 3
+PROJECTS, VERSIONS = 12, 3
 BEFORE = HERE / "before.json"
-DOCUMENTATION = "/team/base/own-1/1.0/+d/index.html"
+DOCUMENTATION = "/team/base/own-1/1.0/+doc/index.html"
 
 
 def fill() -> None:
@@ -37,6 +37,8 @@ def fill() -> None:
             archive.writestr("index.html", "<p>how to own</p>")
         if (status := upload("team/base", "own_1", "1.0", documentation, action="doc_upload")) != 200:
             raise SystemExit(f"The upload of the documentation got {status}.")
+    if (problem := documentation_is_lost()) is not None:
+        raise SystemExit(problem)
     login = log_in(*TEAM)[1]
     BEFORE.write_text(json.dumps({"login": login, "files": files()}))
     BEFORE.chmod(0o600)
@@ -64,6 +66,12 @@ def files() -> dict[str, str]:
     return found
 
 
+def documentation_is_lost() -> str | None:
+    """Return what is wrong with the documentation."""
+    status, _headers, body = ask(DOCUMENTATION, headers={"Accept": "text/html"})
+    return None if status == 200 and b"how to own" in body else f"the documentation: {status}"
+
+
 def look() -> None:
     """Compare with what was kept, log in as before, and install."""
     before = json.loads(BEFORE.read_text())
@@ -77,9 +85,8 @@ def look() -> None:
     _status, _headers, body = ask("/+api", headers={"X-Devpi-Auth": before["login"]})
     if json.loads(body)["result"]["authstatus"][:2] != ["ok", "team"]:
         problems.append(f"a login from before: {body.decode()}")
-    status, _headers, body = ask(DOCUMENTATION, headers={"Accept": "text/html"})
-    if status != 200 or b"how to own" not in body:
-        problems.append(f"the documentation: {status}")
+    if (problem := documentation_is_lost()) is not None:
+        problems.append(problem)
     for tool in ("pip", "uv"):
         for requirement in ("own-1==1.2", "own-2==1.1"):
             said = install(tool, "team/dev", requirement)

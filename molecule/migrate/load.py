@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, The wheelhouse founders
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read what is cached and write new releases, until the file `stop` is there; then print what came of it as JSON.
+"""Read what is cached and write new releases, until the file `stop` is there; then keep what came of it as JSON.
 
-Each write that was acknowledged has to be found at the end.
+The last write is one that is acknowledged, and each of these has to be found at the end.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ class Load:
                     statuses = [repr(reason)]
                 self.reads += len(statuses)
                 self.failures += [f"{page}: {status}" for status in statuses if status != 200]
-            time.sleep(0.2)
+            time.sleep(0.5)
 
     def write(self) -> None:
         """Upload one new release after the other."""
         last = time.monotonic()
         number = 0
         with tempfile.TemporaryDirectory() as folder:
-            while not STOP.exists():
+            while True:
                 number += 1
                 version = f"{number}.0"
                 try:
@@ -67,6 +67,8 @@ class Load:
                     self.acknowledged.append(version)
                     self.longest = max(self.longest, time.monotonic() - last)
                     last = time.monotonic()
+                    if STOP.exists():
+                        return
                 elif status == 503:
                     self.refused += 1
                 else:

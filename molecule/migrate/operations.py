@@ -4,15 +4,14 @@
 """On the controller: migrate the host of the scenario, with faults, and compare what came of it with operations.json.
 
 The seconds of the file are those of the run that wrote them; what is measured now goes into .cache/operations/.
+Faults come first: there is no way back from the migration that succeeds.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import signal
+import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,10 @@ from typing import Any
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
 HOST = "migrate-server"
-PROGRESS = "/var/lib/devpi-migrate/progress"
 SEVEN = ("--extra-vars", "devpi_server_lock=devpi-server-7.txt")
 EXPORT = "/var/lib/devpi/.before/migrate/export"
 #: Longer than any stage takes on a machine that is busy.
-PATIENCE = 400
+PATIENCE = 900
 
 
 def on_host(command: str, check: bool = True) -> str:
@@ -38,13 +36,12 @@ def on_host(command: str, check: bool = True) -> str:
 
 
 def start(playbook: str, *options: str) -> subprocess.Popen[str]:
-    """Start a playbook of the collection, in a process group of its own."""
+    """Start a playbook of the collection."""
     return subprocess.Popen(
         ["ansible-playbook", "--inventory", HERE / "inventory.yml", *options, f"wheelhouse.devpi.{playbook}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,
     )
 
 
@@ -60,24 +57,12 @@ def until(what: str, command: str) -> None:
     on_host(f"timeout {PATIENCE} sh -c 'until {command}; do sleep 0.1; done' || {{ echo no {what}; exit 1; }}")
 
 
-def kill_when(process: subprocess.Popen[str], stage: str) -> None:
-    """Kill Ansible and all that it started here, as soon as the host is in a stage."""
-    until(stage, f'grep -q "^{stage}" {PROGRESS}')
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-
-
-def await_end() -> str:
-    """Wait for the end of what the host goes on with by itself. Returns the message of the migration."""
-    until("end", "! systemctl is-active devpi-migrate devpi-switch | grep -q activating")
-    return str(json.loads(on_host("cat /var/lib/devpi-migrate/result.json"))["message"])
-
-
 def version() -> str:
     """Return the version of devpi that answers on the host."""
     return on_host(
-        "curl --silent --dump-header - --output /dev/null --header 'Accept: application/json' http://127.0.0.1:3141/+api"
-        " | tr -d '\\r' | sed -n 's/^X-Devpi-Server-Version: //Ip'"
+        """python3 -c 'from urllib.request import Request, urlopen
+asked = Request("http://127.0.0.1:3141/+api", headers={"Accept": "application/json"})
+print(urlopen(asked, timeout=60).headers["X-Devpi-Server-Version"])'"""
     )
 
 
@@ -92,15 +77,14 @@ class Table:
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
-        self.read_failures = 0
 
     def add(self, what: str, outcome: str, began: float, load: dict[str, Any] | None) -> None:
         """Add a row; `load` is what readers and the writer saw, where writes were refused."""
         readers, writers = "0 failed", "not refused"
         if load is not None:
             readers = f"{load['failed']} failed"
-            bad = load["lost"] or load["other"] or not load["refused"]
-            writers = f"{load['lost']} lost, {load['other']}" if bad else "refused meanwhile, nothing lost"
+            bad = load["other"] or not load["refused"]
+            writers = f"{len(load['lost'])} lost, {load['longest']} s{f', {load}' if bad else ''}"
         row = {"what": what, "outcome": outcome, "seconds": round(time.monotonic() - began, 1)}
         self.rows.append({**row, "readers": readers, "writers": writers})
         print(json.dumps({**self.rows[-1], "load": load}), flush=True)
@@ -116,7 +100,7 @@ def loaded() -> None:
 
 def unloaded() -> dict[str, Any]:
     """End that, and return what readers and the writer saw."""
-    on_host("sleep 2; touch /srv/migrate/stop")
+    on_host("touch /srv/migrate/stop")
     until("load.json", "test -s /srv/migrate/load.json")
     told: dict[str, Any] = json.loads(on_host("cat /srv/migrate/load.json"))
     return told
@@ -150,8 +134,8 @@ def damaged(table: Table) -> None:
     began = time.monotonic()
     loaded()
     process = start("migrate", *SEVEN)
-    # A file in place of the hard link: the data keep theirs.
     until("export", f"test -s {EXPORT}/dataindex.json")
+    # A file in place of the hard link: the data keep theirs.
     on_host(
         f"file=$(find {EXPORT}/team/base -name own_1-1.1-py3-none-any.whl) && rm $file && echo damaged > $file && "
         "chmod 644 $file"
@@ -164,36 +148,14 @@ def damaged(table: Table) -> None:
     table.add("a file of the export is damaged", "the import fails, devpi 6 runs as before", began, unloaded())
 
 
-def does_not_start(table: Table) -> None:
-    """A new release that does not start, and nobody there who watches."""
-    began = time.monotonic()
-    server = on_host("ls -d /opt/devpi/releases/*/bin/devpi-server | grep -v $(readlink /opt/devpi/current)")
-    on_host(f"mv {server} {server}.good; printf '#!/bin/sh\\nexit 3\\n' > {server}; chmod 755 {server}")
-    loaded()
-    kill_when(start("migrate", *SEVEN), "import")
-    said = await_end()
-    expect("The old release and the old data are back" in said, said)
-    expect(version().startswith("6."), version())
-    on_host(f"mv {server}.good {server}")
-    table.add(
-        "kill -9 of Ansible in the import, and a devpi 7 that does not start",
-        "the host goes on, devpi 6 is back by itself",
-        began,
-        unloaded(),
-    )
-
-
-def killed_in_the_switch(table: Table) -> None:
-    """Ansible dies in the switch, and the host ends it."""
+def migrated(table: Table) -> None:
+    """The migration."""
     began = time.monotonic()
     loaded()
-    kill_when(start("migrate", *SEVEN), "switch")
-    said = await_end()
-    expect("devpi 7.0.0b4 runs" in said, said)
+    status, said = play("migrate", *SEVEN)
+    expect(not status and "devpi 7.0.0b4 runs" in said and "WARNING" not in said, said)
     expect(version() == "7.0.0b4", version())
-    table.add(
-        "kill -9 of Ansible in the switch", "the host goes on, devpi 7 runs with the same data", began, unloaded()
-    )
+    table.add("the migration", "devpi 7 runs with the same data", began, unloaded())
     result = json.loads(on_host("cat /var/lib/devpi-migrate/result.json"))
     print(json.dumps({"compared": result["compared"], "stages": result["seconds"]}), flush=True)
 
@@ -212,20 +174,22 @@ def again(table: Table) -> None:
     on_host("! ls -d /var/lib/devpi/.before/*/data")
 
 
+def steady(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows without what depends on the machine."""
+    return [{**row, "seconds": 0, "writers": re.sub(r"[0-9.]+ s$", "", row["writers"])} for row in rows]
+
+
 def main() -> None:
     """Play all, and compare."""
     table = Table()
-    for part in (refusals, damaged, does_not_start, killed_in_the_switch, again):
+    for part in (refusals, damaged, migrated, again):
         part(table)
     measured = CHECKOUT / ".cache/operations/migrate.json"
     measured.parent.mkdir(parents=True, exist_ok=True)
     told = json.loads((HERE / "operations.json").read_text())
     measured.write_text(json.dumps({**told, "rows": table.rows}, indent=2) + "\n")
-    for row in (told["rows"], table.rows):
-        for one in row:
-            one.pop("seconds")
-    expect(told["rows"] == table.rows, f"operations.json says {told['rows']}, and it was {table.rows}.")
+    expect(steady(told["rows"]) == steady(table.rows), f"operations.json says {told['rows']}, and it was {table.rows}.")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -298,6 +298,8 @@ class Migration:
         os.sync()
         begun = time.monotonic()
         message = self.switch()
+        # It is empty; and what was switched is not to fail for it.
+        shutil.rmtree(self.work, ignore_errors=True)
         self.seconds["switch"] = round(time.monotonic() - begun, 1)
         self.seconds["writers"] = round(time.monotonic() - began, 1)
         self.end(True, message)
@@ -381,7 +383,7 @@ class Migration:
                 begun = time.monotonic()
                 files, size = size_of(grows)
                 spent = time.monotonic() - began
-                left = f", {spent * (total[1] - size) / size:.0f} s left" if 0 < size < total[1] else ""
+                left = f", {spent * (total[1] - size) / size:.0f} s left" if total[1] / 20 < size < total[1] else ""
                 self.tell(
                     f"{name}: {files} of {total[0]} files, {mebibytes(size)} of {mebibytes(total[1])}, "
                     f"{spent:.0f} s{left}"

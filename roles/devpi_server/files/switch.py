@@ -745,7 +745,8 @@ class Switch:
         releases = sorted(set(folder.iterdir()) - stay, key=lambda path: path.stat().st_mtime)
         for path in releases[: max(0, len(releases) + len(stay) - self.kept)]:
             shutil.rmtree(path)
-        old = sorted(path for path in self.place.parent.iterdir() if path != self.place)
+        # What is called otherwise is the work of a migration.
+        old = sorted(path for path in self.place.parent.glob("*T*Z") if path != self.place)
         for path in old[: max(0, len(old) + 2 - self.kept)]:
             shutil.rmtree(path)
 
