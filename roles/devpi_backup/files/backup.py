@@ -41,6 +41,8 @@ USER = "devpi"
 #: nginx reads the files by the group of their folder.
 FILES_GROUP = "www-data"
 TAG = "devpi"
+#: Of devpi 6; devpi 7 keeps its data otherwise.
+DATABASE = ".sqlite"
 #: Each so many seconds a long stage says how far it is.
 PROGRESS = 10
 #: What has to be equal before and after a restore.
@@ -233,6 +235,8 @@ class Backup:
     def backup(self) -> None:
         """Make a backup, and forget those that are not kept."""
         with self.recorded("backup") as record:
+            if not (self.server / DATABASE).exists():
+                raise FailedError(f"{self.server} has no {DATABASE}: this backs up the data of devpi 6 alone.")
             # Of a run that was killed. restic leaves those alone whose process lives.
             self.restic("unlock", quiet=True)
             say("Copying the database and linking the files")
@@ -372,7 +376,8 @@ class Backup:
     def moves(self, plan: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
         """Return what leaves and where to, and what comes and where to."""
         stamp, data = f"before-restore-{int(time.time())}", Path(plan["data"])
-        ours = (self.copy.name, self.incoming.name, ".before-restore-")
+        # `.before` has the data from before upgrades, and what former restores moved aside begins with it.
+        ours = (self.copy.name, self.incoming.name, ".before")
         names = sorted((one.name for one in self.server.iterdir() if not one.name.startswith(ours)), key=is_mark)
         away = [(str(self.server / name), str(self.server / f".{stamp}" / name)) for name in reversed(names)]
         moves = []
