@@ -521,7 +521,8 @@ def ask(url: str, headers: dict[str, str], body: dict[str, str] | None = None) -
 
 def install(url: str, newest: dict[str, str] | None, password: str, lives: Callable[[], bool]) -> None:
     """Log in as root, and fetch a file by the page of its project, as an installer does. Raises FailedError."""
-    for _second in range(120):
+    # A drill comes after everybody else: on a busy host, its devpi takes minutes to start.
+    for _second in range(600):
         with contextlib.suppress(OSError):
             ask(f"{url}/+api", {})
             break
