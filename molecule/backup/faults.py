@@ -22,6 +22,8 @@ COMMAND = "/usr/local/sbin/devpi-backup"
 KEPT = Path("/srv/backup-test")
 PASSWORD = Path("/etc/devpi-backup/password")
 STATUS = Path("/var/lib/devpi-backup/status.json")
+#: The data from before upgrades, which no backup has in it.
+SNAPSHOTS = Path("/var/lib/devpi/.before")
 RELEASES = 300
 
 
@@ -56,7 +58,7 @@ def state() -> str:
 
 def before() -> None:
     """Upload, back up while uploads go on, and prove the backup. Keep what has to outlive the restore."""
-    KEPT.mkdir(exist_ok=True)
+    (SNAPSHOTS / "probe").mkdir(parents=True)
     uploads.main("settled", RELEASES, KEPT / "settled")
     hot = KEPT / "hot"
     with subprocess.Popen([sys.executable, str(Path(__file__).with_name("uploads.py")), "hot", "0", str(hot)]) as load:
@@ -88,6 +90,8 @@ def ask(path: str, login: str) -> tuple[int, bytes]:
 def after() -> None:
     """Look for everything that was acknowledged, and for what opened the index before."""
     begin = time.monotonic()
+    if SNAPSHOTS.exists():
+        raise SystemExit(f"{SNAPSHOTS} was in the backup.")
     login = (KEPT / "login").read_text()
     wanted = dict(line.split() for line in (KEPT / "before").read_text().splitlines())
     pages = "".join(ask(f"/team/dev/+simple/{name}/", login)[1].decode() for name in ("settled", "hot"))

@@ -41,6 +41,8 @@ USER = "devpi"
 #: nginx reads the files by the group of their folder.
 FILES_GROUP = "www-data"
 TAG = "devpi"
+#: Of devpi 6; devpi 7 keeps its data otherwise.
+DATABASE = ".sqlite"
 #: Each so many seconds a long stage says how far it is.
 PROGRESS = 10
 #: What has to be equal before and after a restore.
@@ -233,6 +235,8 @@ class Backup:
     def backup(self) -> None:
         """Make a backup, and forget those that are not kept."""
         with self.recorded("backup") as record:
+            if not (self.server / DATABASE).exists():
+                raise FailedError(f"{self.server} has no {DATABASE}: this backs up the data of devpi 6 alone.")
             # Of a run that was killed. restic leaves those alone whose process lives.
             self.restic("unlock", quiet=True)
             say("Copying the database and linking the files")
@@ -372,7 +376,8 @@ class Backup:
     def moves(self, plan: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
         """Return what leaves and where to, and what comes and where to."""
         stamp, data = f"before-restore-{int(time.time())}", Path(plan["data"])
-        ours = (self.copy.name, self.incoming.name, ".before-restore-")
+        # `.before` has the data from before upgrades, and what former restores moved aside begins with it.
+        ours = (self.copy.name, self.incoming.name, ".before")
         names = sorted((one.name for one in self.server.iterdir() if not one.name.startswith(ours)), key=is_mark)
         away = [(str(self.server / name), str(self.server / f".{stamp}" / name)) for name in reversed(names)]
         moves = []
@@ -516,7 +521,8 @@ def ask(url: str, headers: dict[str, str], body: dict[str, str] | None = None) -
 
 def install(url: str, newest: dict[str, str] | None, password: str, lives: Callable[[], bool]) -> None:
     """Log in as root, and fetch a file by the page of its project, as an installer does. Raises FailedError."""
-    for _second in range(120):
+    # A drill comes after everybody else: on a busy host, its devpi takes minutes to start.
+    for _second in range(600):
         with contextlib.suppress(OSError):
             ask(f"{url}/+api", {})
             break
