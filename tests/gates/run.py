@@ -328,9 +328,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests/run", description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help="what --list names, or the word before its hyphen")
     parser.add_argument("--list", action="store_true", help="list the parts and their commands")
-    # One more than there are cores: a part waits a third of its time, for boots, downloads and timers.
-    jobs = (os.cpu_count() or 1) + 1
-    parser.add_argument("--jobs", type=int, default=jobs, help="how many parts run side by side")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many parts run side by side")
     options = parser.parse_args()
     try:
         chosen = choose(known, options.parts)
