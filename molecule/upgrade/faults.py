@@ -133,7 +133,7 @@ def step_of() -> str:
 
 def freeze(step: str) -> int:
     """Begin a switch to a good release, stop it in a step and return its process. Some steps last a millisecond."""
-    for _ in range(10):
+    for _attempt in range(10):
         start(other())
         pid = 0
         while not (STATE / "result.json").exists():

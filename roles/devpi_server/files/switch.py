@@ -356,7 +356,7 @@ class Server:
         _headers, body = self.get(path, "text/html")
         for link in re.findall(r'href="([^"]+)"', body.decode(errors="replace")):
             url = urljoin(urljoin(self.url, path), link)
-            file, _, digest = url.partition("#")
+            file, _hash, digest = url.partition("#")
             if file.endswith(f"/{sample['file']}") and digest == f"sha256={sample['sha256']}":
                 return str(file)
         raise SwitchError(f"{self.url}{path} does not list {sample['file']} with the hash that it had.")

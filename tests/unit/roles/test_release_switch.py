@@ -60,10 +60,11 @@ def host(tmp_path: Path) -> Path:
         (tmp_path / name / "+files").chmod(0o2750)
         (files / "a-1.0.txt").write_bytes(content)
         (tmp_path / name / ".nodeinfo").write_bytes(content)
-        with contextlib.closing(sqlite3.connect(tmp_path / name / ".sqlite")) as database, database:
+        with contextlib.closing(sqlite3.connect(tmp_path / name / ".sqlite")) as database:
             database.execute("PRAGMA journal_mode=wal")
             database.execute("CREATE TABLE changelog (serial INTEGER PRIMARY KEY, data)")
             database.execute("INSERT INTO changelog VALUES (7, ?)", [content])
+            database.commit()
     (tmp_path / "data/.only-old").touch()
     for release in ("one", "two"):
         (tmp_path / "releases" / release / "bin").mkdir(parents=True)
