@@ -147,8 +147,8 @@ class Client:
         self._prefix = urlsplit(self.url).path
         self._connections = Connections(
             parts,
-            # Made once, because reading the system's CAs takes longer (40 ms) than a request.
-            _tls_context(ca_path, validate_certs),
+            # Reading the system's CAs takes longer (40 ms) than a request: once, and only where they are asked.
+            _tls_context(ca_path, validate_certs) if parts.scheme == "https" or ca_path else None,
             None if is_loopback(parts.hostname) else proxy_for(parts),
         )
         self._login: tuple[str, str] | None = None

@@ -88,9 +88,9 @@ class Response:
 
 
 class Connections:
-    """Connections to the server at ``url`` (http or https). ``proxy`` is None where it is reached directly."""
+    """Connections to the server at ``url``: by https with a ``context``, or by http. ``proxy`` is None without one."""
 
-    def __init__(self, url: SplitResult, context: ssl.SSLContext, proxy: SplitResult | None) -> None:
+    def __init__(self, url: SplitResult, context: ssl.SSLContext | None, proxy: SplitResult | None) -> None:
         self._url = url
         self._context = context
         self._proxy = proxy

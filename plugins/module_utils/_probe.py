@@ -9,6 +9,7 @@ devpi_server/mirror.py, 6.20.3), so the requests carry the headers that it sends
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
 import platform
@@ -85,14 +86,16 @@ class File:
     upload_time: bool
 
 
+#: Made once, because reading the system's CAs takes longer (40 ms) than a request.
+_tls_context = functools.lru_cache(maxsize=None)(make_context)
+
+
 class Probe:
     """Looks at one upstream for a devpi-server of the given version, each request with a timeout in seconds."""
 
     def __init__(self, url: str, version: str, timeout: int) -> None:
         self._agent = f"devpi-server/{version} (py{platform.python_version()}; {sys.platform})"
         self._timeout = timeout
-        # Made once, because reading the system's CAs takes longer (40 ms) than a request.
-        self._context = make_context()
         parts = urlsplit(url.rstrip("/") + "/")
         self._user, self._password = (part and unquote(part) for part in (parts.username, parts.password))
         self._url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
@@ -171,7 +174,7 @@ class Probe:
             url_password=self._password,
             force_basic_auth=self._user is not None,
             use_netrc=False,
-            context=self._context,
+            context=_tls_context(),
         )
         try:
             try:
