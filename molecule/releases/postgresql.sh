@@ -11,6 +11,7 @@ runuser -u postgres -- createuser devpi
 runuser -u postgres -- createdb --owner devpi devpi
 (
   set -a
+  # shellcheck disable=SC1091 # It is on the server.
   . /etc/devpi/environment
   # What else it needs is in the release.
   /opt/devpi/uv/*/bin/uv pip install --quiet --no-config --python /opt/devpi/current/bin/python --target "$there/plugin" \
