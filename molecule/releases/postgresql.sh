@@ -30,7 +30,7 @@ sed -e "s#/var/lib/devpi#$there/data#; s#--configfile .*#--configfile $there/dev
 password=$(cat /etc/devpi/root-password)
 export PYTHONPATH
 PYTHONPATH=$(sed -n 's/^Environment=PYTHONPATH=//p' "$unit")
-DEVPISERVER_ROOT_PASSWD=$password runuser --preserve-environment -u devpi -- \
+DEVPISERVER_ROOT_PASSWD=$password runuser -u devpi -- \
   /opt/devpi/current/bin/devpi-init --configfile "$there/devpi-server.yml" --no-root-pypi >/dev/null
 systemctl daemon-reload
 systemctl start devpi-postgresql
