@@ -1,18 +1,17 @@
 #!/usr/bin/env bash
-# Fail where a secret of the host, or the one in $SECRET, stands in the journal, in a log, in the arguments of a process, or in
-# a file that others can read.
+# search_secrets.sh FILE...: fail where a secret of the host, or of one of the files, stands in the journal, in a log, in the
+# arguments of a process, or in a file that others can read. A file is a private key, or has a line `password: SECRET`.
 set -euo pipefail
 secrets=$(mktemp)
 trap 'rm -f "$secrets"' EXIT
 cat /etc/devpi/root-password /etc/devpi/secret >"$secrets"
 printf '\n' >>"$secrets"
-# A line of each key.
-for key in "$@"; do
-  awk '/PRIVATE KEY/ {inside = !inside; next} inside {print; exit}' "$key" >>"$secrets"
+# A line of each key. By file, because what an argument or Ansible's environment has stands in the arguments of a process.
+for file in "$@"; do
+  awk '/PRIVATE KEY/ {inside = !inside; next} inside {print; exit} $1 == "password:" {print $2; exit}' "$file" >>"$secrets"
 done
-printf '%s\n' "${SECRET:-}" >>"$secrets"
 sed -i '/^$/d' "$secrets"
-[ "$(wc -l <"$secrets")" = $((2 + $# + ${SECRET:+1}+0)) ] || { echo "Some secret is not where it should be."; exit 1; }
+[ "$(wc -l <"$secrets")" = $((2 + $#)) ] || { echo "Some secret is not where it should be."; exit 1; }
 
 found() {
   echo "A secret stands in $1."
