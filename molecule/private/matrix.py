@@ -119,10 +119,11 @@ def opened(page: Browser, login: str, index: str, secret: str) -> str:
 
 
 def rows_of_chromium(secrets: dict[str, str]) -> Iterator[dict[str, str]]:
-    """Yields a row for each login, each of a browser that begins with none."""
-    for login in LOGINS_OF_CHROMIUM:
-        with browser(DOMAIN) as page:
+    """Yields a row for each login, all of one browser that forgets the one before."""
+    with browser(DOMAIN) as page:
+        for login in LOGINS_OF_CHROMIUM:
             row = {kind: opened(page, login, index, secrets[login]) for kind, index in INDEXES.items()}
+            page.forget()
             yield {"client": "chromium", "login": login} | row
 
 

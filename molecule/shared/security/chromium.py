@@ -59,6 +59,10 @@ class Browser:
             time.sleep(0.1)
         return result
 
+    def forget(self) -> None:
+        """Delete the cookies of the site that is open."""
+        self._ask("DELETE", "/cookie")
+
     def close(self) -> None:
         """End the browser."""
         self._ask("DELETE", "")
