@@ -18,13 +18,7 @@ runuser -u postgres -- createdb --owner devpi devpi
     --no-deps devpi-postgresql==3.0.1 pg8000 scramp asn1crypto
 )
 sed -e "s#/var/lib/devpi#$there/data#; s#^  port: .*#  port: 3150#" /etc/devpi/devpi-server.yml >"$there/devpi-server.yml"
-cat >>"$there/devpi-server.yml" <<'YAML'
-  storage: pg8000:database=devpi,user=devpi,unix_sock=/run/postgresql/.s.PGSQL.5432
-  # A cheap key of the secret, which makes a start of 8 seconds one of 2.
-  argon2-memory-cost: 8
-  argon2-parallelism: 1
-  argon2-time-cost: 1
-YAML
+echo '  storage: pg8000:database=devpi,user=devpi,unix_sock=/run/postgresql/.s.PGSQL.5432' >>"$there/devpi-server.yml"
 sed -e "s#/var/lib/devpi#$there/data#; s#--configfile .*#--configfile $there/devpi-server.yml#; s#^Environment=PYTHONPATH=.*#&:$there/plugin#" \
   /etc/systemd/system/devpi.service >"$unit"
 password=$(cat /etc/devpi/root-password)
