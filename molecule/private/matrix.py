@@ -15,18 +15,22 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+from chromium import Browser, browser
 from make_wheel import make_wheel
 from reading import CA, DOMAIN, PASSWORDS, UPLOADS, new_token, upload_all
 
 UV = next(Path("/opt/devpi/uv").glob("*/bin/uv"))
 INDEXES = {"private": "team/dev", "public": "team/public", "inherited": "team/inherited"}
 LOGINS = ["none", "URL", "netrc", "environment", "token"]
-#: What asks for a page in the words of a browser.
-PAGES = "curl, as a browser asks"
-CLIENTS = [PAGES, "uv", "twine", "pip"]
-BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+CLIENTS = ["uv", "twine", "pip"]
+#: A browser reads neither a netrc file nor an environment. It is given a password, or a token for one, in a form.
+LOGINS_OF_CHROMIUM = ["none", "URL", "form", "token"]
+ON_LOGIN_PAGE = "location.pathname == '/+login'"
+#: The path of the page and its text, when it is there as a whole.
+PAGE = "return document.readyState == 'complete' && [location.pathname, document.body.innerText]"
 
 
 def command(client: str, login: str, index: str, secret: str, folder: Path) -> tuple[list[str], dict[str, str]]:
@@ -63,17 +67,12 @@ def command(client: str, login: str, index: str, secret: str, folder: Path) -> t
         ]
         logged_in = {"UV_INDEX_OURS_USERNAME": "alice", "UV_INDEX_OURS_PASSWORD": secret} if by_environment else {}
         return started, {"UV_DEFAULT_INDEX": f"ours={with_login}/{index}/+simple/", **logged_in}
-    if client == "twine":
-        wheel = make_wheel(f"by_{login}", "1.0", folder)
-        started = ["twine", "upload", "--non-interactive", "--disable-progress-bar"]
-        # twine takes a token as any password.
-        logged_in = {"TWINE_USERNAME": "alice", "TWINE_PASSWORD": secret} if login in ("environment", "token") else {}
-        site = with_login if login == "URL" else f"https://{DOMAIN}"
-        return [*started, f"--repository-url={site}/{index}/", str(wheel)], logged_in
-    url = f"{with_login}/{index}/{project}"
-    started = ["curl", "--silent", "--output", "page", "--write-out", "%{http_code}", "--user-agent", BROWSER]
-    started += ["--header", "Accept: text/html,application/xhtml+xml,*/*;q=0.8"]
-    return [*started, *(["--netrc-file", f"{folder}/.netrc"] if login == "netrc" else []), url], {}
+    wheel = make_wheel(f"by_{login}", "1.0", folder)
+    started = ["twine", "upload", "--non-interactive", "--disable-progress-bar"]
+    # twine takes a token as any password.
+    logged_in = {"TWINE_USERNAME": "alice", "TWINE_PASSWORD": secret} if login in ("environment", "token") else {}
+    site = with_login if login == "URL" else f"https://{DOMAIN}"
+    return [*started, f"--repository-url={site}/{index}/", str(wheel)], logged_in
 
 
 def result(client: str, login: str, index: str, secret: str) -> str:
@@ -98,26 +97,48 @@ def result(client: str, login: str, index: str, secret: str) -> str:
         status = re.search(r"\b(401|403)\b", output)
         if status:
             return status[1]
-        if client == PAGES:
-            return "yes" if output == "200" and UPLOADS[index] in (folder / "page").read_text() else output
         # Without a login, twine does not even ask.
         return "yes" if done.returncode == 0 else "no login" if client == "twine" and "Credential" in output else output
+
+
+def opened(page: Browser, login: str, index: str, secret: str) -> str:
+    """Return what came of opening a project in chromium: yes, or where it ended."""
+    site = f"https://alice:{secret}@{DOMAIN}" if login == "URL" else f"https://{DOMAIN}"
+    page.open(f"{site}/{index}/{UPLOADS[index]}")
+    if page.run(f"return {ON_LOGIN_PAGE}"):
+        if login in ("none", "URL"):
+            return "login page"
+        typed = f"form.username.value = 'alice'; form.password.value = {json.dumps(secret)}"
+        page.run(f"const form = document.forms.login; {typed}; form.submit.click()")
+        page.until(f"return !({ON_LOGIN_PAGE}) || document.body.innerText.includes('Invalid credentials')", 20)
+        page.until(PAGE, 20)
+        if page.run(f"return {ON_LOGIN_PAGE}"):
+            return "refused"
+    path, text = page.run(PAGE)
+    return "yes" if path == f"/{index}/{UPLOADS[index]}" and UPLOADS[index] in text else f"{path}: {text}"
+
+
+def rows_of_chromium(secrets: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Yields a row for each login, all of one browser that forgets the one before."""
+    with browser(DOMAIN) as page:
+        for login in LOGINS_OF_CHROMIUM:
+            row = {kind: opened(page, login, index, secrets[login]) for kind, index in INDEXES.items()}
+            page.forget()
+            yield {"client": "chromium", "login": login} | row
 
 
 def main() -> int:
     """Returns the exit status."""
     table = json.loads(Path(sys.argv[1]).read_text() or "[]")
     upload_all()
-    token = new_token("alice", {})
+    secrets = dict.fromkeys([*LOGINS, "form"], PASSWORDS["alice"]) | {"token": new_token("alice", {})}
     rows = [
-        {"client": client, "login": login}
-        | {
-            kind: result(client, login, index, token if login == "token" else PASSWORDS["alice"])
-            for kind, index in INDEXES.items()
-        }
-        for client, login in itertools.product(CLIENTS, LOGINS)
-        # A browser has no login in its environment.
-        if (client, login) != (PAGES, "environment")
+        *rows_of_chromium(secrets),
+        *(
+            {"client": client, "login": login}
+            | {kind: result(client, login, index, secrets[login]) for kind, index in INDEXES.items()}
+            for client, login in itertools.product(CLIENTS, LOGINS)
+        ),
     ]
     print(json.dumps(rows, indent=1))
     return 0 if rows == table else 1

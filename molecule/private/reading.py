@@ -3,12 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Nobody reads what is private, on whatever path, in whatever order they ask, and by whatever index inherits it.
 
-Run on the server: reading.py SECONDS, which is devpi_nginx_login_seconds.
+Run on the server: reading.py SECONDS RATE, which are devpi_nginx_login_seconds and devpi_nginx_login_rate.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import itertools
 import json
@@ -22,9 +23,11 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from checks import Checks
 from make_wheel import make_wheel
 
 DOMAIN = "private.test"
@@ -91,21 +94,6 @@ def upload_all() -> None:
             )
 
 
-class Checks:
-    """Counts what was as it should be."""
-
-    passed = 0
-    failed = 0
-
-    def expect(self, what: str, found: object, wanted: object) -> None:
-        """Compare."""
-        if found == wanted:
-            self.passed += 1
-        else:
-            self.failed += 1
-            print(f"{what}: {found} instead of {wanted}")
-
-
 def look_at_pages(checks: Checks, who: dict[str, dict[str, str]]) -> None:
     """Ask for pages in every order: each gets what is theirs, whoever was there before."""
     wanted = {
@@ -125,6 +113,80 @@ def look_at_pages(checks: Checks, who: dict[str, dict[str, str]]) -> None:
             )
 
 
+def log_in(user: str, password: str, **headers: str) -> tuple[int, dict[str, str], str]:
+    """Send the form of the page for a login, as a browser does. Returns the status, the headers and the text."""
+    form = urllib.parse.urlencode({"username": user, "password": password, "submit": ""}).encode()
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    path = f"/+login?goto_url={urllib.parse.quote(headers.pop('goto', '/'))}"
+    return ask(path, BROWSER | kind | {"Origin": f"https://{DOMAIN}"} | headers, "POST", form)
+
+
+def cookie_of(user: str) -> dict[str, str]:
+    """Return the header of a login by the page for it."""
+    return {"Cookie": log_in(user, PASSWORDS[user])[1]["set-cookie"].partition(";")[0]}
+
+
+def look_at_logins(checks: Checks) -> None:
+    """Send browsers, and nobody else, to a page for a login, whose cookie is for reading and not for other sites."""
+    project = "/team/dev/hidden"
+    for path in (project, "/", "/team/inherited/+simple/hidden/", "/+search?query=hidden&page=2"):
+        status, headers, _text = ask(path, BROWSER)
+        there = f"https://{DOMAIN}/+login?goto_url={urllib.parse.quote(path, safe='')}"
+        checks.expect(f"where a browser is sent from {path}", (status, headers.get("location")), (302, there))
+        # pip of before 22.2 says no more than that.
+        status, headers, _text = ask(path, {"Accept": "text/html", "User-Agent": "pip/21.0"})
+        checks.expect(f"{path} for an old pip", (status, "www-authenticate" in headers), (401, True))
+    checks.expect("page for a login", "password" in ask("/+login?goto_url=/", BROWSER)[2], True)
+    checks.expect("wrong password", log_in("alice", "wrong")[0], 401)
+    checks.expect("login from another site", log_in("alice", PASSWORDS["alice"], Origin="https://evil.test")[0], 403)
+    status, headers, _text = log_in("alice", PASSWORDS["alice"], goto=project)
+    checks.expect("where a login leads", (status, headers["location"]), (302, f"https://{DOMAIN}{project}"))
+    said = {word.strip().lower() for word in headers["set-cookie"].split(";")[1:]}
+    checks.expect("the cookie", {"httponly", "secure", "samesite=lax"} <= said, True)
+    for elsewhere in ("https://evil.test/", "//evil.test/", "https:evil.test", "/\t/evil.test"):
+        away = log_in("alice", PASSWORDS["alice"], goto=elsewhere)[1]["location"]
+        checks.expect(f"where {elsewhere!r} leads", urllib.parse.urlsplit(away).netloc, DOMAIN)
+
+    alice = BROWSER | cookie_of("alice")
+    status, headers, text = ask(project, alice)
+    checks.expect("page with the cookie", (status, "hidden" in text), (200, True))
+    checks.expect("page without it", ask(project, BROWSER)[0], 302)
+    # Without a file, 400 is that devpi believes who sent it.
+    checks.expect("upload with a password", ask("/team/dev/", basic("alice", PASSWORDS["alice"]), "POST", b"")[0], 400)
+    checks.expect("upload with the cookie", ask("/team/dev/", alice, "POST", b"")[0], 401)
+    guess = alice["Cookie"][:-4]
+    checks.expect("page with another cookie", ask(project, BROWSER | {"Cookie": guess})[0], 302)
+    checks.expect(
+        "logout by another site", ask("/+logout", alice | {"Origin": "https://evil.test"}, "POST", b"")[0], 403
+    )
+    status, headers, _text = ask("/+logout", alice | {"Origin": f"https://{DOMAIN}"}, "POST", b"")
+    checks.expect("logout", (status, headers["set-cookie"].partition(";")[0]), (302, "auth_tkt="))
+
+
+def look_at_guesses(checks: Checks, rate: int) -> None:
+    """Guess passwords by the form, and cookies, more of them at once than is allowed."""
+
+    def guess(method: str, path: str, form: str, headers: dict[str, str]) -> int:
+        connection = http.client.HTTPSConnection(DOMAIN, context=TLS, timeout=3)
+        with contextlib.closing(connection), contextlib.suppress(TimeoutError):
+            connection.request(method, path, form, BROWSER | headers)
+            return connection.getresponse().status
+        # It waits for its turn.
+        return 0
+
+    def by_form(number: int) -> int:
+        form = urllib.parse.urlencode({"username": "alice", "password": f"{number}", "submit": ""})
+        return guess("POST", "/+login", form, {"Content-Type": "application/x-www-form-urlencoded"})
+
+    def by_cookie(number: int) -> int:
+        return guess("GET", "/team/dev/hidden", "", {"Cookie": f"auth_tkt=alice%3A{number}"})
+
+    guesses = rate * 20 + 20
+    with ThreadPoolExecutor(guesses) as pool:
+        for way in (by_form, by_cookie):
+            checks.expect(f"guesses {way.__name__}", 429 in pool.map(way, range(guesses)), True)
+
+
 def look_at_paths(checks: Checks, alice: dict[str, str], file: str) -> None:
     """Ask for all that a private index has, and for what tells of it."""
     digest = file.split("/+f/")[1]
@@ -137,7 +199,8 @@ def look_at_paths(checks: Checks, alice: dict[str, str], file: str) -> None:
     for path, headers in itertools.product(paths, ({"X-Original-URI": "/+api"}, {"Accept": JSON}, BROWSER)):
         for method in ("GET", "POST"):
             status, _headers, text = ask(path, headers, method)
-            checks.expect(f"{method} {path} with {headers}", (status, "hidden-1.0" in text), (401, False))
+            closed = 302 if headers is BROWSER and method == "GET" else 401
+            checks.expect(f"{method} {path} with {headers}", (status, "hidden-1.0" in text), (closed, False))
     # What nginx and devpi could read as two paths.
     for path in ("//team/dev/+simple/hidden/", "/team/public/../dev/+simple/hidden/", "/team/public/%2e%2e/dev/hidden"):
         checks.expect(path, ask(path)[0], 403)
@@ -148,6 +211,13 @@ def look_at_paths(checks: Checks, alice: dict[str, str], file: str) -> None:
     status, headers, _text = ask(file, alice)
     checks.expect("file for alice", (status, "public" in headers["cache-control"]), (200, False))
     checks.expect("wrong password", ask(file, basic("alice", "wrong"))[0], 401)
+
+
+def look_at_upstream(checks: Checks) -> None:
+    """Ask for a project of the upstream, and for its file."""
+    page = json.loads(ask("/root/up/+simple/far/")[2])
+    file = urllib.parse.urljoin("/root/up/+simple/far/", page["files"][0]["url"]).partition("#")[0]
+    checks.expect("file of the upstream", ask(file)[::2], (200, "content"))
 
 
 def lookups() -> int:
@@ -202,14 +272,18 @@ def main() -> int:
     checks = Checks()
     alice = basic("alice", PASSWORDS["alice"])
     token = basic("alice", new_token("alice", {}))
-    look_at_pages(checks, {"nobody": {}, "bob": basic("bob", PASSWORDS["bob"]), "alice": alice, "token": token})
+    # alice reads by the cookie of the page for a login, the others in the way of tools.
+    bob = basic("bob", PASSWORDS["bob"])
+    look_at_pages(checks, {"nobody": {}, "bob": bob, "alice": cookie_of("alice"), "token": token})
+    look_at_logins(checks)
+    look_at_upstream(checks)
     page = json.loads(ask("/team/dev/+simple/hidden/", alice)[2])
     file = urllib.parse.urljoin("/team/dev/+simple/hidden/", page["files"][0]["url"]).partition("#")[0]
     look_at_paths(checks, alice, file)
     look_at_lookups(checks, file, float(sys.argv[1]))
     look_at_changes(checks, float(sys.argv[1]))
-    print(f"{checks.passed} passed, {checks.failed} failed")
-    return 1 if checks.failed else 0
+    look_at_guesses(checks, int(sys.argv[2]))
+    return checks.report()
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ import urllib.request
 from collections import Counter
 from pathlib import Path
 
-from front import CA, DOMAIN, JSON_TYPE, SITE, Checks, Connection, ask, upload, upstream
+from checks import Checks
+from front import CA, DOMAIN, JSON_TYPE, SITE, Connection, ask, upload, upstream
 
 HUGE = "huge"
 HUGE_FILES = {f"{HUGE}-1.{number}-py3-none-any.whl": str(number) for number in range(12_000)}

@@ -31,26 +31,6 @@ UV = next(Path("/opt/devpi/uv").glob("*/bin/uv"))
 TLS = ssl.create_default_context(cafile=CA)
 
 
-class Checks:
-    """Counts what was as it should be."""
-
-    passed = 0
-    failed = 0
-
-    def expect(self, what: str, found: object, wanted: object) -> None:
-        """Compare."""
-        if found == wanted:
-            self.passed += 1
-        else:
-            self.failed += 1
-            print(f"{what}: {found} instead of {wanted}")
-
-    def report(self) -> int:
-        """Print the count. Returns the exit status."""
-        print(f"{self.passed} passed, {self.failed} failed")
-        return 1 if self.failed else 0
-
-
 class Connection:
     """A kept-alive connection to the front."""
 

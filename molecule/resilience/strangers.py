@@ -15,7 +15,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
-from front import JSON_TYPE, Checks, ask
+from checks import Checks
+from front import JSON_TYPE, ask
 
 PAGE = "/team/public/+simple/kept/"
 #: devpi has another page for browsers, with buttons. Whoever asks for JSON gets the same, whatever the agent.

@@ -1,4 +1,4 @@
-"""Make a small real wheel: make_wheel.py NAME VERSION FOLDER prints its path."""
+"""Make a small real wheel: make_wheel.py NAME VERSION FOLDER [DESCRIPTION] prints its path."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import zipfile
 from pathlib import Path
 
 
-def make_wheel(name: str, version: str, folder: Path) -> Path:
+def make_wheel(name: str, version: str, folder: Path, description: str = "") -> Path:
     """Write a wheel with one module that knows its version (the format: packaging.python.org, binary distributions)."""
     info = f"{name}-{version}.dist-info"
     files = {
         f"{name}.py": f"__version__ = '{version}'\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: made for a test\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: made for a test\n\n"
+        f"{description}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: make_wheel\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = ""
@@ -30,4 +31,4 @@ def make_wheel(name: str, version: str, folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    print(make_wheel(sys.argv[1], sys.argv[2], Path(sys.argv[3])))
+    print(make_wheel(sys.argv[1], sys.argv[2], Path(sys.argv[3]), *sys.argv[4:]))

@@ -161,6 +161,10 @@ CASES = {
         {"devpi_client_index": "pypi"},
         ["devpi_client_index is 'pypi'", "root/pypi"],
     ),
+    "client login that .netrc cannot hold": (
+        {"devpi_client_user": "root", "devpi_client_login": {"username": "alice", "password": "two words"}},
+        ["devpi_client_login has the user name 'alice'", ".netrc"],
+    ),
     "certificate that is missing": (
         {
             "devpi_nginx_tls": "files",

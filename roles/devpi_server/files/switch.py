@@ -55,6 +55,10 @@ class SwitchError(Exception):
     """The switch cannot go on; the message is the reason, for a person."""
 
 
+class PrivateError(SwitchError):
+    """An answer is for those who log in."""
+
+
 # --- Files that outlive a power loss
 
 
@@ -331,7 +335,7 @@ class Server:
         finally:
             connection.close()
         if answer.status != 200:
-            raise SwitchError(f"{url} answers {answer.status}.")
+            raise (PrivateError if answer.status == 401 else SwitchError)(f"{url} answers {answer.status}.")
         return answer.headers, body
 
     def version(self) -> str:
@@ -366,6 +370,15 @@ class Server:
         _headers, body = self.get(self.link_to(sample))
         if hashlib.sha256(body).hexdigest() != sample["sha256"]:
             raise SwitchError(f"{sample['file']} of {sample['index']} has another content than before.")
+
+
+class Front(Server):
+    """nginx on the way to a devpi that was asked itself before."""
+
+    def install(self, sample: Json) -> None:
+        """Do what an installer does, up to where nginx wants a login. Raises SwitchError."""
+        with contextlib.suppress(PrivateError):
+            super().install(sample)
 
 
 class Nginx(http.client.HTTPSConnection):
@@ -569,7 +582,7 @@ class Switch:
     def front(self) -> Server | None:
         """Return the way through nginx, where the plan names one."""
         wanted = self.journal["plan"].get("front")
-        return Server(wanted["url"], wanted["connect"]) if wanted else None
+        return Front(wanted["url"], wanted["connect"]) if wanted else None
 
     def front_works(self) -> bool:
         """Whether nginx leads to this server. In a first run there is none yet."""

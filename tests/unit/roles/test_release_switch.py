@@ -16,7 +16,9 @@ import os
 import shutil
 import sqlite3
 import stat
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from types import ModuleType
 from typing import Any
 
@@ -230,3 +232,25 @@ def test_old_releases_and_snapshots_go(switch: ModuleType, host: Path) -> None:
         path.name for path in (host / "releases").iterdir()
     ) == ["oldest", "one", "two"]
     assert [path.name for path in (host / "data/.before").iterdir()].count("20200101T000000Z") == 0
+
+
+@pytest.mark.parametrize(("status", "refuses"), [(401, False), (502, True)])
+def test_nginx_may_want_a_login(switch: ModuleType, status: int, refuses: bool) -> None:
+    """A private file was asked of devpi itself. Any other refusal of nginx is one, and so is every one of devpi."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(status)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    sample = {"index": "team/dev", "project": "a", "file": "a-1.tar.gz", "sha256": ""}
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(switch.SwitchError) if refuses else contextlib.nullcontext():
+            switch.Front(url).install(sample)
+        with pytest.raises(switch.SwitchError):
+            switch.Server(url).install(sample)
+        server.shutdown()
