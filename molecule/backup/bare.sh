@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 log=$1
 hosts=../../tests/hosts/hosts
 play() {
-  ansible-playbook --inventory inventory.yml --inventory bare.yml --limit backup-bare "$@" >>"$log" 2>&1 ||
+  ansible-playbook --inventory inventory.yml --inventory inventory_bare.yml --limit backup-bare "$@" >>"$log" 2>&1 ||
     { tail -n 60 "$log" >&2; exit 1; }
 }
 on_host() { "$hosts" ssh backup-bare "$@"; }
