@@ -12,9 +12,6 @@ play() {
 on_host() { "$hosts" ssh backup-bare "$@"; }
 
 : >"$log"
-"$hosts" ssh backup-server tar -C /srv/backup-test -c before login mirrored root-password ca.crt upload-token s3.json \
-  faults.py load.py index.py uploads.py make_wheel.py search_secrets.sh |
-  on_host 'mkdir -m 0700 /srv/backup-test && tar -C /srv/backup-test -x'
 on_host 'date "+{\"time\": %s, \"seen\": 0}" >/srv/backup-test/begun.json'
 play wheelhouse.devpi.restore
 on_host python3 /srv/backup-test/faults.py bare

@@ -160,7 +160,7 @@ def storage() -> None:
     _code, shown = run(
         "sh",
         "-c",
-        f"set -a; . {CONFIGURATION}/environment; exec restic snapshots --json "
+        f"set -a; . {CONFIGURATION}/environment; exec restic snapshots --json --no-cache "
         f"--repository-file {CONFIGURATION}/repository --password-file {CONFIGURATION}/password",
     )
     row(
