@@ -61,8 +61,8 @@ class Six:
     def indexes(self) -> dict[str, bool]:
         """Return each index, and whether it is a mirror."""
         return {
-            f"{user}/{name}": settings["type"] == "mirror"
-            for user, _serial, value in self.values("USER")
+            f"{key.split('/')[0]}/{name}": settings["type"] == "mirror"
+            for key, _serial, value in self.values("USER")
             for name, settings in value.get("indexes", {}).items()
         }
 
