@@ -207,7 +207,9 @@ def with_token() -> str:
     fields = {":action": "file_upload", "name": "tokened", "version": version, "filetype": "bdist_wheel"}
     headers = {"Authorization": f"Basic {token}", "Content-Type": "multipart/form-data; boundary=devpi"}
     connection = http.client.HTTPConnection("127.0.0.1", 3141, timeout=60)
-    connection.request("POST", uploads.INDEX, uploads.form(fields, make_wheel("tokened", version, KEPT)), headers)
+    wheel = make_wheel("tokened", version, KEPT)
+    connection.request("POST", uploads.INDEX, uploads.form(fields, wheel), headers)
+    wheel.unlink()
     status = connection.getresponse().status
     return "uploads" if status == 200 else f"is refused: {status}"
 
