@@ -5,6 +5,7 @@ devpi-backup backup              make a backup, and forget those that are not ke
 devpi-backup drill               restore the newest backup beside the running server, and prove that it works
 devpi-backup restore SNAPSHOT    put a backup (or `latest`) in the place of the data; what is there is moved aside
 devpi-backup confirm             prove that the server runs with what was restored
+devpi-backup follow              tell how far a restore is, after some seconds or at its end
 devpi-backup status              tell how old the backup is, and whether a drill proved it
 """
 
@@ -22,6 +23,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -41,21 +43,31 @@ USER = "devpi"
 #: nginx reads the files by the group of their folder.
 FILES_GROUP = "www-data"
 TAG = "devpi"
-#: Of devpi 6; devpi 7 keeps its data otherwise.
-DATABASE = ".sqlite"
+#: Beside the data on their file system. No snapshot of switch.py, which keeps its own in there, takes what it holds.
+ASIDE = ".before"
 #: Each so many seconds a long stage says how far it is.
 PROGRESS = 10
 #: What has to be equal before and after a restore.
-COUNTED = ("serial", "users", "indexes", "releases", "files")
+COUNTED = ("serial", "users", "indexes", "releases", "files", "mirrored_files")
 
 
 class FailedError(Exception):
     """Something went wrong; the message is for a person."""
 
 
-def say(text: str) -> None:
-    """Print a line at once."""
-    print(text, flush=True)
+class Teller:
+    """Tells whoever runs this, and in a file whoever follows a restore."""
+
+    file: Path | None = None
+
+    def __call__(self, text: str) -> None:
+        """Print a line at once."""
+        print(text, flush=True)
+        if self.file:
+            self.file.write_text(text + "\n")
+
+
+say = Teller()
 
 
 def now() -> str:
@@ -66,6 +78,25 @@ def now() -> str:
 def size(count: float) -> str:
     """Return bytes for people."""
     return f"{count / 2**20:.1f} MiB"
+
+
+class Far:
+    """Says every few seconds how far a long stage is."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.begin = self.said = time.monotonic()
+
+    def __call__(self, files: int, of: int, done: int = 0, bytes_of: int = 0) -> None:
+        """Say it, by bytes where they are known, where the last time was a while ago."""
+        moment = time.monotonic()
+        if moment - self.said < PROGRESS:
+            return
+        self.said = moment
+        share = done / bytes_of if bytes_of else files / max(1, of)
+        left = f", {(moment - self.begin) * (1 / share - 1):.0f} s left" if 0 < share <= 1 else ""
+        of_bytes = f", {size(done)} of {size(bytes_of)}" if bytes_of else ""
+        say(f"{self.what} {files} of {of} files{of_bytes}{left}")
 
 
 def write(path: Path, content: Any) -> None:
@@ -89,40 +120,44 @@ class Backup:
         self.server = Path(settings["server_directory"])
         self.work = Path(settings["directory"])
         self.bin = Path(settings["install_directory"]) / "current" / "bin"
-        self.copy = self.server / ".backup"
-        self.incoming = self.server / ".restore"
+        self.aside = self.server / ASIDE
+        self.copy = self.aside / "backup"
+        self.incoming = self.aside / "restore"
         self.manifest = self.work / "manifest.json"
         self.status = self.work / "status.json"
         self.restored = self.work / "restored.json"
         self.restoring = self.work / "restoring"
+        self.progress = self.work / "progress"
         self.lock: int | None = None
 
     # restic
 
-    def restic(self, *arguments: str, quiet: bool = False) -> str:
-        """Run restic. Returns what it prints where it is `quiet`, and otherwise shows it. Raises FailedError."""
+    def restic(self, *arguments: str, told: Callable[[str], None] | None = None) -> str:
+        """Run restic. Returns what it prints, of which `told` gets each line at once. Raises FailedError."""
         beside = SETTINGS.parent
         environment = {
             **os.environ,
             "RESTIC_REPOSITORY_FILE": str(beside / "repository"),
             "RESTIC_PASSWORD_FILE": str(beside / "password"),
             "RESTIC_CACHE_DIR": str(self.work / "cache"),
-            "RESTIC_PROGRESS_FPS": str(1 / PROGRESS),
+            "RESTIC_PROGRESS_FPS": "1",
         }
-        process = subprocess.Popen(
-            ["restic", *self.ssh(), *arguments],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if quiet else None,
-            stderr=subprocess.PIPE,
-            text=True,
-            # Who is killed leaves no restic behind that nobody waits for.
-            pass_fds=[self.lock] if self.lock is not None else [],
-        )
-        out, errors = process.communicate()
-        if process.returncode != 0:
-            raise FailedError(self.reason(arguments[0], errors.strip()))
-        return out or ""
+        with tempfile.TemporaryFile("w+") as errors:
+            process = subprocess.Popen(
+                ["restic", *self.ssh(), *arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                # Who is killed leaves no restic behind that nobody waits for.
+                pass_fds=[self.lock] if self.lock is not None else [],
+            )
+            out = following(process, told)
+            if process.returncode != 0:
+                errors.seek(0)
+                raise FailedError(self.reason(arguments[0], errors.read().strip()))
+        return out
 
     def reason(self, what: str, errors: str) -> str:
         """Return what restic says, with what to do about it."""
@@ -151,7 +186,7 @@ class Backup:
 
     def snapshot(self, wanted: str = "latest") -> dict[str, Any]:
         """Return a snapshot of this index by its id. Raises FailedError."""
-        found = json.loads(self.restic("snapshots", "--json", "--tag", TAG, quiet=True) or "null") or []
+        found = json.loads(self.restic("snapshots", "--json", "--tag", TAG) or "null") or []
         found = [one for one in found if wanted == "latest" or one["id"].startswith(wanted)]
         if not found:
             raise FailedError(f"The repository has no backup '{wanted}': `restic snapshots` lists what it has.")
@@ -159,42 +194,38 @@ class Backup:
 
     def fetch(self, snapshot: dict[str, Any], target: Path) -> None:
         """Restore a snapshot into a folder, and say how far it is."""
-        total = json.loads(self.restic("stats", "--json", snapshot["id"], quiet=True))
-        done = threading.Event()
-        begin = time.monotonic()
+        total = json.loads(self.restic("stats", "--json", snapshot["id"]))
+        done, far = threading.Event(), Far("restored")
 
         def progress() -> None:
+            # restic of Debian 12 does not say how far a restore is.
             while not done.wait(PROGRESS):
                 there = [path.lstat().st_size for path in target.rglob("*") if not path.is_dir()]
-                left = (time.monotonic() - begin) * (total["total_size"] / max(1, sum(there)) - 1)
-                say(
-                    f"restored {len(there)} of {total['total_file_count']} files, {size(sum(there))} of "
-                    f"{size(total['total_size'])}, {max(0, left):.0f} s left"
-                )
+                far(len(there), total["total_file_count"], sum(there), total["total_size"])
 
         threading.Thread(target=progress, daemon=True).start()
         try:
-            self.restic("restore", snapshot["id"], "--target", str(target), quiet=True)
+            self.restic("restore", snapshot["id"], "--target", str(target))
         finally:
             done.set()
 
     # devpi
 
-    def as_devpi(self, *command: str | Path, quiet: bool = False) -> str:
+    def as_devpi(self, *command: str | Path, told: Callable[[str], None] | None = None) -> str:
         """Run a program of devpi as its user, who gets nothing of the environment. Raises FailedError."""
-        ended = subprocess.run(
+        process = subprocess.Popen(
             [str(part) for part in command],
             **self.devpi_user(),
-            stdout=subprocess.PIPE if quiet else None,
+            stdout=subprocess.PIPE,
             pass_fds=[self.lock] if self.lock is not None else [],
-            check=False,
             text=True,
         )
-        if ended.returncode != 0:
+        out = following(process, told)
+        if process.returncode != 0:
             raise FailedError(
-                f"{Path(command[0]).name} {Path(command[-1]).name} ended with {ended.returncode}, see above."
+                f"{Path(command[0]).name} {Path(command[-1]).name} ended with {process.returncode}, see above."
             )
-        return ended.stdout or ""
+        return out
 
     def devpi_user(self) -> dict[str, Any]:
         """Return how a process of devpi is started."""
@@ -212,49 +243,70 @@ class Backup:
     def data(self, *arguments: str | Path) -> dict[str, Any]:
         """Copy or count data of devpi. Returns what they hold."""
         program = Path(__file__).with_name("data.py")
-        said = self.as_devpi(self.bin / "python", "-I", program, *arguments, quiet=True)
+        said = self.as_devpi(self.bin / "python", "-I", program, *arguments)
         return dict(json.loads(said))
 
-    def fsck(self, directory: Path) -> None:
+    def fsck(self, directory: Path, files: int) -> None:
         """Compare all files with the database. Raises FailedError."""
         say("devpi-fsck: every file that was uploaded is there, with the checksum that it was uploaded with?")
-        self.as_devpi(self.bin / "devpi-fsck", "--serverdir", directory)
+        far = Far("checked")
+
+        def told(line: str) -> None:
+            if so_far := re.search(r"Processed a total of (\d+) files", line):
+                far(int(so_far[1]), files)
+            elif not re.search(r"INFO|WARN", line):
+                say(line)
+
+        self.as_devpi(self.bin / "devpi-fsck", "--serverdir", directory, told=told)
+
+    def make_aside(self) -> None:
+        """Make the folder beside the data as switch.py wants it: it is root's, and devpi passes through."""
+        self.aside.mkdir(exist_ok=True)
+        self.aside.chmod(0o711)
 
     # The commands
 
     def init(self) -> None:
         """Make the repository where there is none."""
         try:
-            self.restic("cat", "config", quiet=True)
+            self.restic("cat", "config")
         except FailedError as reason:
             if "There is no repository" not in str(reason):
                 raise
-            self.restic("init", quiet=True)
+            self.restic("init")
             say("The repository was made.")
 
     def backup(self) -> None:
         """Make a backup, and forget those that are not kept."""
         with self.recorded("backup") as record:
-            if not (self.server / DATABASE).exists():
-                raise FailedError(f"{self.server} has no {DATABASE}: this backs up the data of devpi 6 alone.")
             # Of a run that was killed. restic leaves those alone whose process lives.
-            self.restic("unlock", quiet=True)
+            self.restic("unlock")
             say("Copying the database and linking the files")
+            self.make_aside()
+            shutil.rmtree(self.copy, ignore_errors=True)
+            self.copy.mkdir(mode=0o750)
+            shutil.chown(self.copy, USER, USER)
             holds = self.data("copy", self.server, self.copy, "yes" if self.settings["mirrored_files"] else "no")
             record["holds"] = holds
-            write(self.manifest, {"made": now(), "server_directory": str(self.server), "holds": holds})
+            write(self.manifest, {"made": now(), "data": str(self.copy), "holds": holds})
             say(f"{holds['releases']} releases, {holds['files']} files, {size(holds['bytes'])}")
             paths = [self.copy, self.manifest, *(path for path in OTHERS if path.exists())]
-            self.restic(
-                "backup",
-                # A link more or less changes the time of the inode, not the file.
-                *("--ignore-ctime", "--tag", TAG, "--host", self.settings["domain"], *map(str, paths)),
-            )
+            far, counts = Far("backed up"), ("files_done", "total_files", "bytes_done", "total_bytes")
+
+            def told(line: str) -> None:
+                status = json.loads(line)
+                if status["message_type"] == "status":
+                    files, of, done, of_bytes = (int(status.get(name, 0)) for name in counts)
+                    far(files, of, done, of_bytes)
+
+            # A link more or less changes the time of the inode, not the file.
+            options = ["--json", "--ignore-ctime", "--tag", TAG, "--host", self.settings["domain"]]
+            self.restic("backup", *options, *map(str, paths), told=told)
             record["snapshot"] = self.snapshot()["id"]
-            say(f"Backup {record['snapshot'][:8]} is complete")
+            say(f"Backup {record['snapshot'][:8]} is complete: forgetting those that are not kept")
             shutil.rmtree(self.copy)
             keep = [f"--keep-{period}={count}" for period, count in self.settings["keep"].items()]
-            self.restic("forget", "--tag", TAG, "--group-by", "host", *keep, "--prune", quiet=True)
+            self.restic("forget", "--tag", TAG, "--group-by", "host", *keep, "--prune")
 
     def drill(self) -> None:
         """Restore the newest backup beside the running server, and prove that it works."""
@@ -275,14 +327,20 @@ class Backup:
     def check(self, target: Path) -> tuple[dict[str, Any], Path]:
         """Check restored data where they lie. Returns what the backup says of itself, and their folder."""
         manifest = read(inside(target, self.manifest))
-        data = inside(target, Path(manifest["server_directory"]) / ".backup")
+        data = inside(target, Path(manifest["data"]))
         give(data, USER)
         # devpi's user passes through to them.
         for folder in data.parents:
             if target in folder.parents:
                 folder.chmod(0o711)
-        self.fsck(data)
-        compare(manifest["holds"], self.data("count", data))
+        found = self.data("count", data)
+        if found["installed"].split(".")[0] != found["data_of"]:
+            raise FailedError(
+                f"The backup has data of devpi {found['data_of']}, and devpi {found['installed']} is installed here: "
+                f"restore it with a lock of devpi {found['data_of']} in devpi_server_lock."
+            )
+        compare(manifest["holds"], found)
+        self.fsck(data, found["known_files"])
         return manifest, data
 
     def prove(self, target: Path) -> dict[str, Any]:
@@ -356,6 +414,7 @@ class Backup:
             self.server.mkdir(parents=True)
             self.server.chmod(0o711)
             shutil.chown(self.server, USER, USER)
+        self.make_aside()
         self.incoming.mkdir()
         self.incoming.chmod(0o711)
         self.fetch(snapshot, self.incoming)
@@ -376,10 +435,9 @@ class Backup:
     def moves(self, plan: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
         """Return what leaves and where to, and what comes and where to."""
         stamp, data = f"before-restore-{int(time.time())}", Path(plan["data"])
-        # `.before` has the data from before upgrades, and what former restores moved aside begins with it.
-        ours = (self.copy.name, self.incoming.name, ".before")
-        names = sorted((one.name for one in self.server.iterdir() if not one.name.startswith(ours)), key=is_mark)
-        away = [(str(self.server / name), str(self.server / f".{stamp}" / name)) for name in reversed(names)]
+        # In there are the data from before upgrades as well, and what former restores moved aside.
+        names = sorted((one.name for one in self.server.iterdir() if one != self.aside), key=is_mark)
+        away = [(str(self.server / name), str(self.aside / stamp / name)) for name in reversed(names)]
         moves = []
         for path in OTHERS:
             beside = path.with_name(f".{path.name}.restore")
@@ -403,6 +461,19 @@ class Backup:
         )
         shutil.rmtree(self.incoming, ignore_errors=True)
         self.restoring.unlink(missing_ok=True)
+
+    def follow(self) -> None:
+        """Wait some seconds, or until a restore is done, and tell how far it is."""
+        end = time.monotonic() + PROGRESS
+        with (self.work / "lock").open("a") as lock:
+            while time.monotonic() < end:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(0.5)
+        if self.progress.exists():
+            print(self.progress.read_text(), end="")
 
     def tell(self) -> int:
         """Print the state. Returns 0 where the newest backup was proven, 1 where something failed, 2 otherwise."""
@@ -462,6 +533,17 @@ class Backup:
 def inside(target: Path, path: Path) -> Path:
     """Return where restic puts a path."""
     return target / path.relative_to("/")
+
+
+def following(process: subprocess.Popen[str], told: Callable[[str], None] | None) -> str:
+    """Wait for the end of a process. Returns what it prints, or nothing where `told` gets each line of it."""
+    assert process.stdout is not None
+    with process, process.stdout as lines:
+        if told is None:
+            return lines.read()
+        for text in lines:
+            told(text.rstrip())
+    return ""
 
 
 def is_mark(name: str) -> bool:
@@ -558,7 +640,7 @@ def install(url: str, newest: dict[str, str] | None, password: str, lives: Calla
 def main(arguments: Sequence[str]) -> int:
     """Run a command. Returns the exit status."""
     os.umask(0o077)
-    commands = ("init", "backup", "drill", "restore", "confirm", "status")
+    commands = ("init", "backup", "drill", "restore", "confirm", "follow", "status")
     if not arguments or arguments[0] not in commands or len(arguments) != 1 + (arguments[0] == "restore"):
         print(__doc__, file=sys.stderr)
         return 64
@@ -566,7 +648,12 @@ def main(arguments: Sequence[str]) -> int:
     what, *more = arguments
     if what == "status":
         return backup.tell()
+    if what == "follow":
+        backup.follow()
+        return 0
     backup.alone()
+    if what == "restore":
+        say.file = backup.progress
     try:
         getattr(backup, what)(*more)
     except FailedError as reason:
