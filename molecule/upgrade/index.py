@@ -4,7 +4,8 @@
 """The index of the test, and those who read from it and write to it while releases change.
 
 `index.py seed UPSTREAM` fills it. `index.py load` installs and uploads all the time, until it is stopped, and tells in
-load.json after each request what came of them. `index.py lost` counts what was acknowledged and is not there.
+load.json after each request what came of them, from nothing on again where there is the file `anew`. `index.py lost`
+counts what was acknowledged and is not there.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from make_wheel import make_wheel
 DOMAIN = "upgrade.test"
 HERE = Path("/srv/upgrade")
 ACKNOWLEDGED = HERE / "acknowledged"
+ANEW = HERE / "anew"
+NOTHING = {"installs": 0, "failed_installs": 0, "uploads": 0, "pause": 0.0, "failures": []}
 
 
 def ask(
@@ -129,7 +132,7 @@ def load() -> None:
     """Install and upload all the time."""
     token = (HERE / "token").read_text()
     lock = threading.Lock()
-    told: dict[str, Any] = {"installs": 0, "failed_installs": 0, "uploads": 0, "pause": 0.0, "failures": []}
+    told: dict[str, Any] = dict(NOTHING)
 
     def tell(**more: Any) -> None:
         with lock:
@@ -146,12 +149,16 @@ def load() -> None:
                 else:
                     failures = [*told["failures"], f"{project} {time.time():.1f}"][-5:]
                     tell(failed_installs=told["failed_installs"] + 1, failures=failures)
-            time.sleep(0.1)
+            time.sleep(0.3)
 
     tell()
     threading.Thread(target=read, daemon=True).start()
     last = time.monotonic()
     for number in range(10**6):
+        if ANEW.exists():
+            tell(**NOTHING)
+            ANEW.unlink()
+            last = time.monotonic()
         if upload(f"2.{int(time.time())}.{number}", token) == 200:
             tell(uploads=told["uploads"] + 1, pause=max(told["pause"], time.monotonic() - last))
             last = time.monotonic()

@@ -16,6 +16,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,6 +38,7 @@ def switch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
     spec.loader.exec_module(module)
     seen = {"version": "2", "serial": 7, "users": {"root": {"indexes": {"up": {"type": "mirror"}}}}}
     monkeypatch.setattr(module, "TRIAL", tmp_path / "systemd")
@@ -109,13 +111,50 @@ def spoil(host: Path) -> None:
 
 
 def test_a_snapshot_links_the_files_and_copies_the_database(switch: ModuleType, host: Path) -> None:
-    switch.snapshot(host / "data", host / "copy", switch.Progress(host / "state"))
+    progress = switch.Progress(host / "state")
+    switch.snapshot(host / "data", host / "copy", switch.check_room(host / "data", progress), progress)
     file = "+files/root/up/+f/a-1.0.txt"
     assert os.path.samefile(host / "data" / file, host / "copy" / file)
     assert not os.path.samefile(host / "data/.nodeinfo", host / "copy/.nodeinfo")
     assert stat.S_IMODE((host / "copy/+files").stat().st_mode) == 0o2750
     with contextlib.closing(sqlite3.connect(host / "copy/.sqlite")) as database:
         assert database.execute("SELECT serial FROM changelog").fetchall() == [(7,)]
+
+
+def test_what_others_keep_beside_the_data_stays_there(
+    switch: ModuleType, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [".backup", ".before-restore-1", ".restore"]
+    for name in others:
+        (host / "data" / name).mkdir()
+        (host / "data" / name / "large").touch()
+    seen = []
+
+    def answer(*_given: Any) -> str:
+        for kept in (host / "data/.before").glob("*/data"):
+            seen.extend(path.name for path in kept.iterdir())
+            raise switch.SwitchError("It does not start.")
+        return "1"
+
+    monkeypatch.setattr(switch, "await_answer", answer)
+    plan(host)
+    assert switch.run(host / "state", start=True) == 1
+    assert seen
+    assert not set(others) & set(seen)
+    assert all((host / "data" / name / "large").exists() for name in others)
+
+
+def test_how_far_a_snapshot_is(switch: ModuleType, host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    progress = switch.Progress(host / "state")
+    monkeypatch.setattr(progress, "far", told.append)
+    whole = switch.check_room(host / "data", progress)
+    switch.snapshot(host / "data", host / "copy", whole, progress)
+    assert whole.files == len([path for path in (host / "data").rglob("*") if path.is_file()])
+    assert any(line.startswith(f"snapshot: {whole.files} of {whole.files} files, ") for line in told)
+    assert any(line.startswith("count: ") for line in told)
+    assert switch.left(10, 1000, 4000) == ", 30 s left"
+    assert switch.left(1, 1, 4000) == ""
 
 
 def test_a_good_switch_keeps_the_data(switch: ModuleType, host: Path) -> None:
@@ -230,3 +269,23 @@ def test_old_releases_and_snapshots_go(switch: ModuleType, host: Path) -> None:
         path.name for path in (host / "releases").iterdir()
     ) == ["oldest", "one", "two"]
     assert [path.name for path in (host / "data/.before").iterdir()].count("20200101T000000Z") == 0
+
+
+def test_what_a_migration_left_stays(switch: ModuleType, host: Path) -> None:
+    """Until playbooks/migrate.yml is told to remove it: no number of releases does."""
+    (host / "data/.sqlite").rename(host / "data/.sqlite_alchemy")
+    of_6 = {"20200101T000000Z": "six", "20210101T000000Z": "seven"}
+    for name, release in of_6.items():
+        (host / "releases" / release).mkdir()
+        (host / "data/.before" / name / "data").mkdir(parents=True)
+        (host / "data/.before" / name / "release.json").write_text(
+            json.dumps({"release": str(host / "releases" / release)})
+        )
+    (host / "data/.before/20200101T000000Z/data/.sqlite").touch()
+    (host / "data/.before/20210101T000000Z/data/.sqlite_alchemy").touch()
+    plan(host, kept=2)
+    assert switch.run(host / "state", start=True) == 0
+    assert sorted(path.name for path in (host / "releases").iterdir()) == ["one", "six", "two"]
+    kept = sorted(path.name for path in (host / "data/.before").iterdir())
+    assert kept[0] == "20200101T000000Z"
+    assert len(kept) == 2
