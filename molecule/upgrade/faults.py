@@ -5,7 +5,7 @@
 
 `faults.py halt STEP...` lets the next switch stop in these steps, `faults.py halted STEP` waits until it does, and
 `faults.py go` lets it go on. `faults.py freeze STEP` begins such a switch. `faults.py begin` and
-`faults.py row WHAT [RELEASE]` measure what somebody else does in between.
+`faults.py row WHAT [RELEASE]` measure what somebody else does in between; `faults.py load` counts anew after a boot.
 """
 
 from __future__ import annotations
@@ -165,13 +165,19 @@ def told() -> dict[str, Any]:
     return found
 
 
+def load() -> None:
+    """Let everybody install and upload, counted from nothing on."""
+    index.ANEW.touch()
+    run("systemctl", "start", "load.service")
+    while index.ANEW.exists():
+        time.sleep(0.1)
+
+
 def begin() -> None:
     """Begin a measurement: the longest pause of the writers counts from here."""
-    index.ANEW.touch()
-    if run("systemctl", "show", "--property=ActiveState", "--value", "load.service") != "active":
-        run("systemctl", "start", "load.service")
+    load()
     end = time.monotonic() + 180
-    while index.ANEW.exists() or not told()["uploads"] or not told()["installs"]:
+    while not told()["uploads"] or not told()["installs"]:
         if time.monotonic() > end:
             raise SystemExit("Nobody can install and upload.")
         time.sleep(0.1)
@@ -185,7 +191,7 @@ def row(what: str, other_release: str = "the new release") -> dict[str, Any]:
     uploads, end = told()["uploads"], time.monotonic() + 180
     while told()["uploads"] == uploads and time.monotonic() < end:
         time.sleep(0.1)
-    load = told()
+    seen = told()
     lost = index.lost()
     runs = CURRENT.resolve()
     _status, body = index.ask("GET", "/+status", headers={"Accept": "application/json"}, port=3141)
@@ -193,14 +199,14 @@ def row(what: str, other_release: str = "the new release") -> dict[str, Any]:
     release = "the release before" if str(runs) == begun["release"] else other_release
     if said != version_of(runs):
         release = f"a server that says {said}"
-    if load["uploads"] == uploads:
+    if seen["uploads"] == uploads:
         release += ", without uploads"
     return {
         "what": what,
         "outcome": f"{release} runs; {len(lost)} of the acknowledged uploads are lost",
         "seconds": round(seconds, 1),
-        "readers": f"{load['failed_installs']} installs failed",
-        "writers": f"{load['pause']:.1f} s",
+        "readers": f"{seen['failed_installs']} installs failed",
+        "writers": f"{seen['pause']:.1f} s",
     }
 
 
@@ -294,6 +300,8 @@ if __name__ == "__main__":
         halted(sys.argv[2])
     elif sys.argv[1] == "go":
         os.kill(process_of(), signal.SIGCONT)
+    elif sys.argv[1] == "load":
+        load()
     elif sys.argv[1] == "begin":
         begin()
     else:

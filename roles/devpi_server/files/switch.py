@@ -62,6 +62,10 @@ class SwitchError(Exception):
     """The switch cannot go on; the message is the reason, for a person."""
 
 
+class StoppedError(Exception):
+    """Somebody or the limit stopped the switch, whatever it was trying; the message is the reason, for a person."""
+
+
 # --- Files that outlive a power loss
 
 
@@ -837,8 +841,8 @@ def run(state: Path, start: bool) -> int:
 
     def stop(number: int, _frame: object) -> None:
         if number == signal.SIGALRM:
-            raise SwitchError(f"The switch took longer than {wanted['limit']} s.")
-        raise SwitchError("The switch was stopped.")
+            raise StoppedError(f"The switch took longer than {wanted['limit']} s.")
+        raise StoppedError("The switch was stopped.")
 
     for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
@@ -865,7 +869,7 @@ def explained(reason: BaseException) -> str:
     """Return a reason as a sentence."""
     if isinstance(reason, OSError) and reason.errno == errno.ENOSPC:
         return f"The disk is full: {reason}."
-    return str(reason) if isinstance(reason, SwitchError) else repr(reason)
+    return str(reason) if isinstance(reason, (SwitchError, StoppedError)) else repr(reason)
 
 
 def outcome(state: Path) -> int:

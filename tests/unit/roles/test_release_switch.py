@@ -17,6 +17,7 @@ import shutil
 import sqlite3
 import stat
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -228,6 +229,17 @@ def losing_power(real: Any, left: Any) -> Any:
         return real(*given, **named)
 
     return call
+
+
+def test_the_limit_counts_while_a_server_is_asked(
+    switch: ModuleType, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switch.Server, "look", lambda self: time.sleep(9))
+    before = found(host)
+    plan(host, limit="0.2")
+    assert switch.run(host / "state", start=True) == 1
+    assert found(host) == before
+    assert json.loads((host / "state/result.json").read_text())["message"] == "The switch took longer than 0.2 s."
 
 
 def test_too_small_a_disk_is_refused_before_anything_changes(
