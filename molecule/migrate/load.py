@@ -4,7 +4,7 @@
 """Read what is cached and write new releases, until the file `stop` is there; then keep what came of it as JSON.
 
 The last write is one that is acknowledged, and each of these has to be found at the end, those of former runs as well.
-How many reads failed so far is in the file `failed`.
+How many reads failed so far is in the file `failed`, the last write of this run in `written`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from make_wheel import make_wheel
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 PAGES = ("/team/base/+simple/own-1/", "/team/dev/+simple/own-2/", "/root/up/+simple/wanted/")
-STOP, FAILED, ACKNOWLEDGED = HERE / "stop", HERE / "failed", HERE / "acknowledged"
+STOP, FAILED, WRITTEN, ACKNOWLEDGED = (HERE / name for name in ("stop", "failed", "written", "acknowledged"))
 
 
 class Load:
@@ -67,6 +67,7 @@ class Load:
                 if status == 200:
                     with ACKNOWLEDGED.open("a") as file:
                         file.write(f"{version}\n")
+                    WRITTEN.write_text(version)
                     self.longest = max(self.longest, time.monotonic() - last)
                     last = time.monotonic()
                     if STOP.exists():
@@ -75,7 +76,7 @@ class Load:
                     self.refused += 1
                 else:
                     self.other[str(status)] = self.other.get(str(status), 0) + 1
-                time.sleep(0.5)
+                time.sleep(1)
 
     def lost(self) -> list[str]:
         """Return the versions that were acknowledged and are not there."""

@@ -20,7 +20,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
-HOST = "migrate-server"
+HOST, DOMAIN = "migrate-server", "migrate.test"
 SEVEN = ("--extra-vars", "devpi_server_lock=devpi-server-7.txt")
 EXPORT = "/var/lib/devpi/.before/migrate/export"
 STATE = "/var/lib/devpi-migrate"
@@ -70,8 +70,8 @@ def until(what: str, command: str) -> None:
 
 
 def until_stage(stage: str) -> None:
-    """Wait until the host is in a stage of the migration."""
-    until(stage, f'grep -q "^{stage}" {STATE}/progress')
+    """Wait until the host is in a stage of a migration that is under way."""
+    until(stage, f'systemctl is-active devpi-migrate | grep -q ^act && grep -q "^{stage}" {STATE}/progress')
 
 
 def version() -> str:
@@ -117,7 +117,7 @@ class Table:
 def loaded() -> None:
     """Begin to read and write on the host."""
     on_host(
-        "rm -f /srv/migrate/stop /srv/migrate/load.json; systemctl reset-failed load 2>/dev/null; systemd-run --quiet "
+        "cd /srv/migrate && rm -f stop written load.json; systemctl reset-failed load 2>/dev/null; systemd-run --quiet "
         "--unit=load --working-directory=/srv/migrate python3 load.py"
     )
 
@@ -172,53 +172,31 @@ def damaged(table: Table) -> None:
     table.add("a file of the export is damaged", "the import fails, devpi 6 runs as before", began, unloaded())
 
 
-def power_loss(table: Table) -> None:
-    """The host is killed in the import, and boots."""
-    process = start("migrate", *SEVEN)
+def killed(table: Table) -> None:
+    """Ansible is killed in each stage and run again each time, and the host in the import; devpi 7 does not start."""
+    server = on_host("ls -d /opt/devpi/releases/*/bin/devpi-server | grep -v $(readlink /opt/devpi/current)")
+    on_host(f"mv {server} {server}.good; printf '#!/bin/sh\\nexit 3\\n' > {server}; chmod 755 {server}")
+    loaded()
+    process = killed_in("export", table)
     until_stage("import")
     began = time.monotonic()
     subprocess.run([HOSTS, "kill", HOST], check=True)
     process.communicate(timeout=PATIENCE)
-    subprocess.run([HOSTS, "up", HOST, "trixie"], check=True)
+    # A container forgets at its start what was in /etc/hosts.
+    subprocess.run([HOSTS, "up", HOST, "trixie", f"{DOMAIN}={HOST}"], check=True)
     until("answer", f'python3 -c "{ASK_API}" 2>/dev/null')
     loaded()
-    load = unloaded()
+    until("write", "test -s /srv/migrate/written")
     expect(version().startswith("6."), version())
-    expect(not load["lost"] and not load["refused"] and not load["other"], str(load))
-    seconds = round(time.monotonic() - began, 1)
     table.add(
         "kill -9 of the host in the import",
         "devpi 6 runs as before",
         began,
         None,
         "none while the host is down",
-        f"{len(load['lost'])} lost, {seconds} s",
+        f"{round(time.monotonic() - began, 1)} s",
     )
-
-
-def killed(table: Table) -> None:
-    """Ansible is killed in each stage of one migration and run again each time, and devpi 7 does not start."""
-    server = on_host("ls -d /opt/devpi/releases/*/bin/devpi-server | grep -v $(readlink /opt/devpi/current)")
-    on_host(f"mv {server} {server}.good; printf '#!/bin/sh\\nexit 3\\n' > {server}; chmod 755 {server}")
-    loaded()
-    process = start("migrate", *SEVEN)
-    for stage in ("export", "import"):
-        began = time.monotonic()
-        until_stage(stage)
-        # So that it is still there when Ansible is run again.
-        on_host(f"systemctl kill --signal=STOP devpi-migrate && grep -q '^{stage}' {STATE}/progress")
-        kill(process)
-        process = start("migrate", *SEVEN)
-        follows(process)
-        on_host(f"test -e {READ_ONLY} && systemctl kill --signal=CONT devpi-migrate")
-        table.add(
-            f"kill -9 of Ansible in the {stage}, run again",
-            "the host goes on, and the next run follows it",
-            began,
-            None,
-            f"{on_host('cat /srv/migrate/failed')} failed",
-            "refused until the migration ends",
-        )
+    process = killed_in("import", table)
     began = time.monotonic()
     until_stage("switch")
     kill(process)
@@ -233,6 +211,28 @@ def killed(table: Table) -> None:
         began,
         unloaded(),
     )
+
+
+def killed_in(stage: str, table: Table) -> subprocess.Popen[str]:
+    """Begin a migration, kill Ansible in a stage, and return the run after that."""
+    began = time.monotonic()
+    process = start("migrate", *SEVEN)
+    until_stage(stage)
+    # So that it is still there when Ansible is run again.
+    on_host(f"systemctl kill --signal=STOP devpi-migrate && grep -q '^{stage}' {STATE}/progress")
+    kill(process)
+    process = start("migrate", *SEVEN)
+    follows(process)
+    on_host(f"test -e {READ_ONLY} && systemctl kill --signal=CONT devpi-migrate")
+    table.add(
+        f"kill -9 of Ansible in the {stage}, run again",
+        "the host goes on, and the next run follows it",
+        began,
+        None,
+        f"{on_host('cat /srv/migrate/failed')} failed",
+        "refused until the migration ends",
+    )
+    return process
 
 
 def follows(process: subprocess.Popen[str]) -> None:
@@ -289,7 +289,7 @@ def steady(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def main() -> None:
     """Play all, and compare."""
     table = Table()
-    for part in (refusals, damaged, power_loss, killed, migrated, again):
+    for part in (refusals, damaged, killed, migrated, again):
         part(table)
     measured = CHECKOUT / ".cache/operations/migrate.json"
     measured.parent.mkdir(parents=True, exist_ok=True)
