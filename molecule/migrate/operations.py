@@ -216,6 +216,7 @@ def killed(table: Table) -> None:
 def killed_in(stage: str, table: Table) -> subprocess.Popen[str]:
     """Begin a migration, kill Ansible in a stage, and return the run after that."""
     began = time.monotonic()
+    on_host(f"rm -f {STATE}/progress")
     process = start("migrate", *SEVEN)
     until_stage(stage)
     # So that it is still there when Ansible is run again.

@@ -267,6 +267,7 @@ class Migration:
 
     def run(self) -> None:
         """Do it. Raises MigrationError, OSError."""
+        self.tell("look at the data, the plugins and the disk")
         check(self.plan)
         began = time.monotonic()
         self.tell("writes are refused from now on")

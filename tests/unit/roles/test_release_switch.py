@@ -158,6 +158,32 @@ def test_how_far_a_snapshot_is(switch: ModuleType, host: Path, monkeypatch: pyte
     assert switch.left(1, 1, 4000) == ""
 
 
+@pytest.mark.parametrize(
+    ("then", "printed"),
+    [
+        (["snapshot: 2 of 3 files", "sync: 3 files"], "sync: 3 files"),
+        (["snapshot: 2 of 3 files"] * 9, "snapshot: 2 of 3"),
+    ],
+)
+def test_who_follows_is_told_of_a_new_stage_at_once_and_of_the_rest_in_time(
+    switch: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    then: list[str],
+    printed: str,
+) -> None:
+    progress, now = switch.Progress(tmp_path), itertools.count()
+    progress.stage("snapshot: 1 of 3 files")
+    capsys.readouterr()
+    monkeypatch.setattr(switch, "state_of", lambda unit: "activating")
+    monkeypatch.setattr(switch.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(switch.time, "sleep", lambda seconds: (tmp_path / "progress").write_text(then.pop(0)))
+    switch.follow(tmp_path, 4)
+    assert capsys.readouterr().out.startswith(printed)
+    assert len(then) < 9
+
+
 def test_a_good_switch_keeps_the_data(switch: ModuleType, host: Path) -> None:
     before = found(host)
     plan(host)
