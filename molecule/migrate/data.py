@@ -18,7 +18,7 @@ from make_wheel import make_wheel
 
 INDEXES = ("root/up", "team/base", "team/dev", "alice/dev")
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
-PROJECTS, VERSIONS = 12, 3
+PROJECTS, VERSIONS = 8, 3
 BEFORE = HERE / "before.json"
 DOCUMENTATION = "/team/base/own-1/1.0/+doc/index.html"
 

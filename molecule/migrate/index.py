@@ -21,7 +21,8 @@ SITE = f"https://{DOMAIN}"
 CA = "/etc/devpi-ca/ca.crt"
 HERE = Path(__file__).parent
 TEAM = ("team", "the password of the team")
-UV = "/opt/devpi/uv/*/bin/uv"
+#: Where the role has uv and a pip of its own.
+TOOLS = "opt/devpi/uv/*/bin"
 
 
 def ask(
@@ -70,9 +71,10 @@ def upload(index: str, name: str, version: str, file: Path, action: str = "file_
 def install(tool: str, index: str, requirement: str) -> str:
     """Install with pip or uv, without a cache. Returns what went wrong, or nothing."""
     with tempfile.TemporaryDirectory() as folder:
+        tools = next(Path("/").glob(TOOLS))
         command = {
-            "pip": ["python3", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check"],
-            "uv": [*(str(found) for found in Path("/").glob(UV.lstrip("/"))), "pip", "install", "--no-cache"],
+            "pip": [str(tools / "pip"), "install", "--no-cache-dir", "--disable-pip-version-check"],
+            "uv": [str(tools / "uv"), "pip", "install", "--no-cache"],
         }[tool]
         command += ["--no-deps", "--target", folder, "--index-url", f"{SITE}/{index}/+simple/", requirement]
         trust = {"PIP_CERT": CA, "SSL_CERT_FILE": CA, "PIP_ROOT_USER_ACTION": "ignore"}

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Read what is cached and write new releases, until the file `stop` is there; then keep what came of it as JSON.
 
-The last write is one that is acknowledged, and each of these has to be found at the end.
+The last write is one that is acknowledged, and each of these has to be found at the end, those of former runs as well.
+How many reads failed so far is in the file `failed`, the last write of this run in `written`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from make_wheel import make_wheel
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 PAGES = ("/team/base/+simple/own-1/", "/team/dev/+simple/own-2/", "/root/up/+simple/wanted/")
-STOP = HERE / "stop"
+STOP, FAILED, WRITTEN, ACKNOWLEDGED = (HERE / name for name in ("stop", "failed", "written", "acknowledged"))
 
 
 class Load:
@@ -30,7 +31,6 @@ class Load:
     def __init__(self) -> None:
         self.reads = 0
         self.failures: list[str] = []
-        self.acknowledged: list[str] = []
         self.refused = 0
         self.other: dict[str, int] = {}
         self.longest = 0.0
@@ -47,12 +47,13 @@ class Load:
                     statuses = [repr(reason)]
                 self.reads += len(statuses)
                 self.failures += [f"{page}: {status}" for status in statuses if status != 200]
+                FAILED.write_text(str(len(self.failures)))
             time.sleep(0.5)
 
     def write(self) -> None:
         """Upload one new release after the other."""
         last = time.monotonic()
-        number = 0
+        number = int(time.time())
         with tempfile.TemporaryDirectory() as folder:
             while True:
                 number += 1
@@ -64,7 +65,9 @@ class Load:
                 except (OSError, http.client.HTTPException) as reason:
                     status = repr(reason)
                 if status == 200:
-                    self.acknowledged.append(version)
+                    with ACKNOWLEDGED.open("a") as file:
+                        file.write(f"{version}\n")
+                    WRITTEN.write_text(version)
                     self.longest = max(self.longest, time.monotonic() - last)
                     last = time.monotonic()
                     if STOP.exists():
@@ -73,13 +76,14 @@ class Load:
                     self.refused += 1
                 else:
                     self.other[str(status)] = self.other.get(str(status), 0) + 1
-                time.sleep(0.5)
+                time.sleep(1)
 
     def lost(self) -> list[str]:
         """Return the versions that were acknowledged and are not there."""
         _status, _headers, body = ask("/team/dev/+simple/written/", headers={"Accept": JSON_TYPE, "Cookie": "fresh=1"})
         there = {file["filename"] for file in json.loads(body)["files"]}
-        return [version for version in self.acknowledged if f"written-{version}-py3-none-any.whl" not in there]
+        versions = ACKNOWLEDGED.read_text().split()
+        return [version for version in versions if f"written-{version}-py3-none-any.whl" not in there]
 
 
 def main() -> None:
@@ -94,7 +98,6 @@ def main() -> None:
         "reads": load.reads,
         "failures": load.failures[:10],
         "failed": len(load.failures),
-        "acknowledged": len(load.acknowledged),
         "refused": load.refused,
         "other": load.other,
         "longest": round(load.longest, 1),

@@ -10,7 +10,9 @@ Faults come first: there is no way back from the migration that succeeds.
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -18,31 +20,41 @@ from typing import Any
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
-HOST = "migrate-server"
+HOST, DOMAIN = "migrate-server", "migrate.test"
 SEVEN = ("--extra-vars", "devpi_server_lock=devpi-server-7.txt")
 EXPORT = "/var/lib/devpi/.before/migrate/export"
+STATE = "/var/lib/devpi-migrate"
+READ_ONLY = "/run/devpi-read-only"
+ASK_API = r"import urllib.request; urllib.request.urlopen(\"http://127.0.0.1:3141/+api\")"
+HOSTS = CHECKOUT / "tests/hosts/hosts"
 #: Longer than any stage takes on a machine that is busy.
 PATIENCE = 900
 
 
 def on_host(command: str, check: bool = True) -> str:
     """Run a command on the host and return what it prints."""
-    done = subprocess.run(
-        [CHECKOUT / "tests/hosts/hosts", "ssh", HOST, command], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([HOSTS, "ssh", HOST, command], capture_output=True, text=True, check=False)
     if check and done.returncode != 0:
         raise SystemExit(f"{command}: {done.stdout}{done.stderr}")
     return done.stdout.strip()
 
 
 def start(playbook: str, *options: str) -> subprocess.Popen[str]:
-    """Start a playbook of the collection."""
+    """Start a playbook of the collection, in a process group of its own."""
     return subprocess.Popen(
         ["ansible-playbook", "--inventory", HERE / "inventory.yml", *options, f"wheelhouse.devpi.{playbook}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill Ansible and all that it started here."""
+    expect(process.poll() is None, "Ansible ended before it was killed")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def play(playbook: str, *options: str) -> tuple[int, str]:
@@ -55,6 +67,11 @@ def play(playbook: str, *options: str) -> tuple[int, str]:
 def until(what: str, command: str) -> None:
     """Wait until a command on the host succeeds, asking there and not over and over from here."""
     on_host(f"timeout {PATIENCE} sh -c 'until {command}; do sleep 0.1; done' || {{ echo no {what}; exit 1; }}")
+
+
+def until_stage(stage: str) -> None:
+    """Wait until the host is in a stage of a migration that is under way."""
+    until(stage, f'systemctl is-active devpi-migrate | grep -q ^act && grep -q "^{stage}" {STATE}/progress')
 
 
 def version() -> str:
@@ -78,9 +95,16 @@ class Table:
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
 
-    def add(self, what: str, outcome: str, began: float, load: dict[str, Any] | None) -> None:
-        """Add a row; `load` is what readers and the writer saw, where writes were refused."""
-        readers, writers = "0 failed", "not refused"
+    def add(
+        self,
+        what: str,
+        outcome: str,
+        began: float,
+        load: dict[str, Any] | None,
+        readers: str = "0 failed",
+        writers: str = "not refused",
+    ) -> None:
+        """Add a row; `load` is what readers and the writer saw until writes were allowed again."""
         if load is not None:
             readers = f"{load['failed']} failed"
             bad = load["other"] or not load["refused"]
@@ -93,7 +117,7 @@ class Table:
 def loaded() -> None:
     """Begin to read and write on the host."""
     on_host(
-        "rm -f /srv/migrate/stop /srv/migrate/load.json; systemctl reset-failed load 2>/dev/null; systemd-run --quiet "
+        "cd /srv/migrate && rm -f stop written load.json; systemctl reset-failed load 2>/dev/null; systemd-run --quiet "
         "--unit=load --working-directory=/srv/migrate python3 load.py"
     )
 
@@ -144,8 +168,83 @@ def damaged(table: Table) -> None:
     expect(process.returncode, said)
     expect("devpi-import" in said and "devpi 6 runs as before" in " ".join(said.split()), said)
     expect(version().startswith("6."), version())
-    on_host("! test -e /var/lib/devpi/.before/migrate && ! test -e /run/devpi-read-only")
+    on_host(f"! test -e /var/lib/devpi/.before/migrate && ! test -e {READ_ONLY}")
     table.add("a file of the export is damaged", "the import fails, devpi 6 runs as before", began, unloaded())
+
+
+def killed(table: Table) -> None:
+    """Ansible is killed in each stage and run again each time, and the host in the import; devpi 7 does not start."""
+    server = on_host("ls -d /opt/devpi/releases/*/bin/devpi-server | grep -v $(readlink /opt/devpi/current)")
+    on_host(f"mv {server} {server}.good; printf '#!/bin/sh\\nexit 3\\n' > {server}; chmod 755 {server}")
+    loaded()
+    process = killed_in("export", table)
+    until_stage("import")
+    began = time.monotonic()
+    subprocess.run([HOSTS, "kill", HOST], check=True)
+    process.communicate(timeout=PATIENCE)
+    # A container forgets at its start what was in /etc/hosts.
+    subprocess.run([HOSTS, "up", HOST, "trixie", f"{DOMAIN}={HOST}"], check=True)
+    until("answer", f'python3 -c "{ASK_API}" 2>/dev/null')
+    loaded()
+    until("write", "test -s /srv/migrate/written")
+    expect(version().startswith("6."), version())
+    table.add(
+        "kill -9 of the host in the import",
+        "devpi 6 runs as before",
+        began,
+        None,
+        "none while the host is down",
+        f"{round(time.monotonic() - began, 1)} s",
+    )
+    process = killed_in("import", table)
+    began = time.monotonic()
+    until_stage("switch")
+    kill(process)
+    until("end", "! systemctl is-active devpi-migrate devpi-switch | grep -q activating")
+    said = str(json.loads(on_host(f"cat {STATE}/result.json"))["message"])
+    expect("The old release and the old data are back" in said and "does not start" in said, said)
+    expect(version().startswith("6."), version())
+    on_host(f"mv {server}.good {server}")
+    table.add(
+        "kill -9 of Ansible in the switch of this migration, and a devpi 7 that does not start",
+        "the host goes on, devpi 6 is back by itself",
+        began,
+        unloaded(),
+    )
+
+
+def killed_in(stage: str, table: Table) -> subprocess.Popen[str]:
+    """Begin a migration, kill Ansible in a stage, and return the run after that."""
+    began = time.monotonic()
+    on_host(f"rm -f {STATE}/progress")
+    process = start("migrate", *SEVEN)
+    until_stage(stage)
+    # So that it is still there when Ansible is run again.
+    on_host(f"systemctl kill --signal=STOP devpi-migrate && grep -q '^{stage}' {STATE}/progress")
+    kill(process)
+    process = start("migrate", *SEVEN)
+    follows(process)
+    on_host(f"test -e {READ_ONLY} && systemctl kill --signal=CONT devpi-migrate")
+    table.add(
+        f"kill -9 of Ansible in the {stage}, run again",
+        "the host goes on, and the next run follows it",
+        began,
+        None,
+        f"{on_host('cat /srv/migrate/failed')} failed",
+        "refused until the migration ends",
+    )
+    return process
+
+
+def follows(process: subprocess.Popen[str]) -> None:
+    """Wait until a playbook follows the migration."""
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if ": Ask how far the migration is]" in line:
+            return
+    raise SystemExit(said)
 
 
 def migrated(table: Table) -> None:
@@ -155,7 +254,7 @@ def migrated(table: Table) -> None:
     status, said = play("migrate", *SEVEN)
     expect(not status and "devpi 7.0.0b4 runs" in said and "WARNING" not in said, said)
     expect(version() == "7.0.0b4", version())
-    table.add("the migration", "devpi 7 runs with the same data", began, unloaded())
+    table.add("run again: the migration", "devpi 7 runs with the same data", began, unloaded())
     result = json.loads(on_host("cat /var/lib/devpi-migrate/result.json"))
     print(json.dumps({"compared": result["compared"], "stages": result["seconds"]}), flush=True)
 
@@ -165,7 +264,16 @@ def again(table: Table) -> None:
     began = time.monotonic()
     status, said = play("migrate", *SEVEN)
     expect(not status and "already on devpi 7" in said and "changed=0" in said and "WARNING" not in said, said)
-    table.add("run again", "already on devpi 7, nothing changes", began, None)
+    table.add("run again after it", "already on devpi 7, nothing changes", began, None)
+    began = time.monotonic()
+    status, said = play("rollback", "--extra-vars", "roll_back=release")
+    expect(status and "write roll_back=data" in said and "changed=0" in said, said)
+    table.add(
+        "playbooks/rollback.yml with roll_back=release after the migration",
+        "refused before anything changes, names roll_back=data",
+        began,
+        None,
+    )
     status, said = play("site", *SEVEN)
     expect(not status and "changed=0" in said and "WARNING" not in said, said)
     on_host("ls -d /var/lib/devpi/.before/*/data/.sqlite")
@@ -182,7 +290,7 @@ def steady(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def main() -> None:
     """Play all, and compare."""
     table = Table()
-    for part in (refusals, damaged, migrated, again):
+    for part in (refusals, damaged, killed, migrated, again):
         part(table)
     measured = CHECKOUT / ".cache/operations/migrate.json"
     measured.parent.mkdir(parents=True, exist_ok=True)

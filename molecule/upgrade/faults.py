@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """On the server: switches that go wrong, under the load of index.py. Prints a row for each, as JSON.
 
-`faults.py freeze STEP` begins a switch and stops it in a step, so that somebody can pull the plug. `faults.py begin`
-and `faults.py row WHAT [RELEASE]` measure what somebody else does in between.
+`faults.py halt STEP...` lets the next switch stop in these steps, `faults.py halted STEP` waits until it does, and
+`faults.py go` lets it go on. `faults.py freeze STEP` begins such a switch. `faults.py begin` and
+`faults.py row WHAT [RELEASE]` measure what somebody else does in between; `faults.py load` counts anew after a boot.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import index
+from halt import SIGNALS
 
 STATE = Path("/var/lib/devpi-switch")
 DATA = Path("/var/lib/devpi")
@@ -131,25 +133,30 @@ def step_of() -> str:
     return ""
 
 
-def freeze(step: str) -> int:
-    """Begin a switch to a good release, stop it in a step and return its process. Some steps last a millisecond."""
-    for _attempt in range(10):
-        start(other())
-        pid = 0
-        while not (STATE / "result.json").exists():
-            pid = pid or int(run("systemctl", "show", "--property=MainPID", "--value", "devpi-switch.service"))
-            if pid == 0 or step_of() != step:
-                continue
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGSTOP)
-                while "T" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]:
-                    time.sleep(0.001)
-                if step_of() == step:
-                    return pid
-                os.kill(pid, signal.SIGCONT)
-        wait()
-        begin()
-    raise SystemExit(f"The switch was not seen in the step {step}.")
+def halt(*steps: str) -> None:
+    """Let the next switch stop in these steps, as soon as it is in there."""
+    SIGNALS.write_text(json.dumps(dict.fromkeys(steps, signal.SIGSTOP)))
+
+
+def process_of() -> int:
+    """Return the process of the switch, 0 where there is none."""
+    return int(run("systemctl", "show", "--property=MainPID", "--value", "devpi-switch.service"))
+
+
+def halted(step: str) -> None:
+    """Wait until the switch has stopped in a step."""
+    end = time.monotonic() + 180
+    while step_of() != step or not is_stopped(process_of()):
+        if time.monotonic() > end:
+            raise SystemExit(f"The switch was not seen in the step {step}, but in {step_of()!r}.")
+        time.sleep(0.05)
+
+
+def is_stopped(process: int) -> bool:
+    """Whether a process was stopped by a signal."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    return False
 
 
 def told() -> dict[str, Any]:
@@ -158,13 +165,19 @@ def told() -> dict[str, Any]:
     return found
 
 
+def load() -> None:
+    """Let everybody install and upload, counted from nothing on."""
+    index.ANEW.touch()
+    run("systemctl", "start", "load.service")
+    while index.ANEW.exists():
+        time.sleep(0.1)
+
+
 def begin() -> None:
     """Begin a measurement: the longest pause of the writers counts from here."""
-    run("systemctl", "stop", "load.service")
-    (index.HERE / "load.json").unlink(missing_ok=True)
-    run("systemctl", "start", "load.service")
+    load()
     end = time.monotonic() + 180
-    while not (index.HERE / "load.json").exists() or told()["uploads"] < 2 or told()["installs"] < 2:
+    while not told()["uploads"] or not told()["installs"]:
         if time.monotonic() > end:
             raise SystemExit("Nobody can install and upload.")
         time.sleep(0.1)
@@ -176,9 +189,9 @@ def row(what: str, other_release: str = "the new release") -> dict[str, Any]:
     begun = json.loads(BEGUN.read_text())
     seconds = time.time() - begun["time"]
     uploads, end = told()["uploads"], time.monotonic() + 180
-    while told()["uploads"] < uploads + 2 and time.monotonic() < end:
+    while told()["uploads"] == uploads and time.monotonic() < end:
         time.sleep(0.1)
-    load = told()
+    seen = told()
     lost = index.lost()
     runs = CURRENT.resolve()
     _status, body = index.ask("GET", "/+status", headers={"Accept": "application/json"}, port=3141)
@@ -186,14 +199,14 @@ def row(what: str, other_release: str = "the new release") -> dict[str, Any]:
     release = "the release before" if str(runs) == begun["release"] else other_release
     if said != version_of(runs):
         release = f"a server that says {said}"
-    if load["uploads"] < uploads + 2:
+    if seen["uploads"] == uploads:
         release += ", without uploads"
     return {
         "what": what,
         "outcome": f"{release} runs; {len(lost)} of the acknowledged uploads are lost",
         "seconds": round(seconds, 1),
-        "readers": f"{load['failed_installs']} installs failed",
-        "writers": f"{load['pause']:.1f} s",
+        "readers": f"{seen['failed_installs']} installs failed",
+        "writers": f"{seen['pause']:.1f} s",
     }
 
 
@@ -209,8 +222,9 @@ def measured(what: str, act: Callable[[], None], says: str = "") -> None:
 
 
 def killed(step: str) -> None:
-    """Begin a switch to a good release, and kill it."""
-    os.kill(freeze(step), signal.SIGKILL)
+    """Begin a switch to a good release, and kill it in a step."""
+    SIGNALS.write_text(json.dumps({step: signal.SIGKILL}))
+    start(other())
 
 
 @contextlib.contextmanager
@@ -261,8 +275,8 @@ def play() -> None:
     """Play everything that needs nobody from outside."""
     measured("a release that does not start", lambda: start(bad(DIES)), "This release cannot start.")
     measured("a release that answers wrongly", lambda: start(bad(LIES)), "The users are not those from before")
-    measured("a release that never answers", lambda: start(bad(HANGS), start_timeout=5), "So it was for 5 s")
-    measured("a switch that takes longer than its limit", lambda: start(bad(HANGS), limit=6), "took longer than 6 s")
+    measured("a release that never answers", lambda: start(bad(HANGS), start_timeout=2), "So it was for 2 s")
+    measured("a switch that takes longer than its limit", lambda: start(bad(HANGS), limit=4), "took longer than 4 s")
     measured("a release that damages the database", lambda: start(bad(DAMAGES)), "does not start")
     with small_disk():
         measured("a disk without room for the snapshot", refuse, "are missing")
@@ -277,7 +291,17 @@ if __name__ == "__main__":
         play()
     elif sys.argv[1] == "freeze":
         begin()
-        freeze(sys.argv[2])
+        halt(sys.argv[2])
+        start(other())
+        halted(sys.argv[2])
+    elif sys.argv[1] == "halt":
+        halt(*sys.argv[2:])
+    elif sys.argv[1] == "halted":
+        halted(sys.argv[2])
+    elif sys.argv[1] == "go":
+        os.kill(process_of(), signal.SIGCONT)
+    elif sys.argv[1] == "load":
+        load()
     elif sys.argv[1] == "begin":
         begin()
     else:

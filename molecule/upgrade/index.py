@@ -4,7 +4,8 @@
 """The index of the test, and those who read from it and write to it while releases change.
 
 `index.py seed UPSTREAM` fills it. `index.py load` installs and uploads all the time, until it is stopped, and tells in
-load.json after each request what came of them. `index.py lost` counts what was acknowledged and is not there.
+load.json after each request what came of them, from nothing on again where there is the file `anew`. `index.py lost`
+counts what was acknowledged and is not there.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from make_wheel import make_wheel
 DOMAIN = "upgrade.test"
 HERE = Path("/srv/upgrade")
 ACKNOWLEDGED = HERE / "acknowledged"
+ANEW = HERE / "anew"
+NOTHING = {"installs": 0, "failed_installs": 0, "uploads": 0, "pause": 0.0, "failures": []}
 
 
 def ask(
@@ -64,11 +67,11 @@ def login(user: str, password: str) -> str:
     return f"{user}:{write('POST', '/+login', {'user': user, 'password': password})['password']}"
 
 
-def upload(version: str, token: str) -> int:
+def upload(project: str, version: str, token: str) -> int:
     """Upload a wheel as twine does, and return the status."""
-    wheel = make_wheel("ours", version, HERE)
+    wheel = make_wheel(project, version, HERE)
     content = wheel.read_bytes()
-    fields = {":action": "file_upload", "name": "ours", "version": version, "filetype": "bdist_wheel"}
+    fields = {":action": "file_upload", "name": project, "version": version, "filetype": "bdist_wheel"}
     body = b"".join(
         b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % (name.encode(), value.encode())
         for name, value in fields.items()
@@ -118,7 +121,7 @@ def seed(upstream: str) -> None:
     team = login("team", "the password of the team")
     (HERE / "token").write_text(team)
     for number in range(20):
-        status = upload(f"1.{number}", team)
+        status = upload("ours", f"1.{number}", team)
         if status != 200:
             raise SystemExit(f"The upload gives {status}.")
     if not (install("ours") and install("theirs")):
@@ -129,7 +132,7 @@ def load() -> None:
     """Install and upload all the time."""
     token = (HERE / "token").read_text()
     lock = threading.Lock()
-    told: dict[str, Any] = {"installs": 0, "failed_installs": 0, "uploads": 0, "pause": 0.0, "failures": []}
+    told: dict[str, Any] = dict(NOTHING)
 
     def tell(**more: Any) -> None:
         with lock:
@@ -146,13 +149,19 @@ def load() -> None:
                 else:
                     failures = [*told["failures"], f"{project} {time.time():.1f}"][-5:]
                     tell(failed_installs=told["failed_installs"] + 1, failures=failures)
-            time.sleep(0.1)
+            time.sleep(0.3)
 
     tell()
     threading.Thread(target=read, daemon=True).start()
     last = time.monotonic()
+    project = "new"
     for number in range(10**6):
-        if upload(f"2.{int(time.time())}.{number}", token) == 200:
+        if ANEW.exists():
+            tell(**NOTHING)
+            ANEW.unlink()
+            # An upload takes devpi the longer, the more versions a project has.
+            project, last = f"new{int(time.time())}", time.monotonic()
+        if upload(project, f"1.{int(time.time())}.{number}", token) == 200:
             tell(uploads=told["uploads"] + 1, pause=max(told["pause"], time.monotonic() - last))
             last = time.monotonic()
         time.sleep(0.5)
@@ -160,8 +169,9 @@ def load() -> None:
 
 def lost() -> list[str]:
     """Return the acknowledged uploads that the index does not have with their hash."""
-    there = {path.rsplit("/", 1)[1]: digest for path, digest in page("ours").items()}
     wanted = dict(line.split() for line in ACKNOWLEDGED.read_text().splitlines())
+    pages = [page(project) for project in {file.split("-")[0] for file in wanted}]
+    there = {path.rsplit("/", 1)[1]: digest for found in pages for path, digest in found.items()}
     return [file for file, digest in wanted.items() if there.get(file) != digest]
 
 

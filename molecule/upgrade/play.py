@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,10 @@ HOSTS = CHECKOUT / "tests/hosts/hosts"
 SERVER = "upgrade-server"
 INVENTORY = HERE / "inventory.yml"
 BAD = "/opt/devpi/releases/bad"
+#: What builds a release. In brackets, so that the search does not find itself.
+INSTALLER = "[u]v pip install .* devpi-server.txt"
+#: Those of a switch, as switch.py keeps them in its journal.
+STEPS = ("prepare", "stop", "snapshot", "switch", "try", "committed")
 LOCK = CHECKOUT / "roles/devpi_server/files/devpi-server.txt"
 
 Row = dict[str, Any]
@@ -38,43 +41,58 @@ def on_server(*words: str) -> str:
 
 def faults(*words: str) -> list[Row]:
     """Call faults.py on the server, and return the rows that it prints."""
-    return [json.loads(line) for line in on_server("python3", "faults.py", *words).splitlines() if line[:1] == "{"]
+    found = [json.loads(line) for line in on_server("python3", "faults.py", *words).splitlines() if line[:1] == "{"]
+    for row in found:
+        print(json.dumps(row), flush=True)
+    return found
 
 
-def playbook(name: str, *options: str, kill_at: str = "") -> str:
-    """Run a playbook and return its output; at the beginning of a task, kill it with all that it started."""
-    process = subprocess.Popen(
-        ["ansible-playbook", f"--inventory={INVENTORY}", str(CHECKOUT / "playbooks" / name), *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
-    )
-    assert process.stdout is not None
-    output = ""
-    for line in process.stdout:
-        output += line
-        if kill_at and kill_at in line:
-            os.killpg(process.pid, signal.SIGKILL)
-            break
-    process.wait()
-    expect("WARNING]" not in output, f"{name} warns", output)
-    return output
+class Run:
+    """A run of a playbook, which is killed with all that it started here, or comes to its end."""
+
+    def __init__(self, name: str, *options: str) -> None:
+        self.process = subprocess.Popen(
+            ["ansible-playbook", f"--inventory={INVENTORY}", str(CHECKOUT / "playbooks" / name), *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
+        )
+        assert self.process.stdout is not None
+        self.said, self.output = self.process.stdout, ""
+
+    def until(self, task: str) -> None:
+        """Wait for the beginning of a task."""
+        for line in self.said:
+            self.output += line
+            if f": {task}]" in line:
+                return
+        sys.exit(f"The run did not come to {task!r}:\n{self.output[-5000:]}")
+
+    def kill(self) -> None:
+        """Kill it."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.end()
+        expect("PLAY RECAP" not in self.output, "Ansible was not killed", self.output)
+
+    def end(self) -> str:
+        """Wait for its end, and return what it said."""
+        self.output += self.said.read()
+        self.process.wait()
+        expect("WARNING]" not in self.output, "Ansible warns", self.output)
+        return self.output
+
+
+def playbook(name: str, *options: str) -> str:
+    """Run a playbook to its end, and return what it said."""
+    return Run(name, *options).end()
 
 
 def expect(wanted: bool, what: str, output: str) -> None:
     """Stop where something is not as it has to be."""
     if not wanted:
         sys.exit(f"{what}:\n{output[-5000:]}")
-
-
-def until_idle() -> None:
-    """Wait until the host is done with a switch, if it has begun one."""
-    end = time.monotonic() + 600
-    while on_server("systemctl", "show", "--property=ActiveState", "--value", "devpi-switch").strip().endswith("ing"):
-        expect(time.monotonic() < end, "The switch has no end", "")
-        time.sleep(1)
 
 
 def runs() -> str:
@@ -85,6 +103,13 @@ def runs() -> str:
 def play_upgrade() -> list[Row]:
     """Upgrade by the playbook, go back, and ask for what a run would do. Ends with the older release."""
     rows = []
+    faults("begin")
+    run = Run("upgrade.yml")
+    on_server("timeout", "120", "sh", "-c", f"until pgrep -f '{INSTALLER}'; do sleep 0.05; done")
+    run.kill()
+    rows += faults("row", "kill -9 of Ansible while it builds the release")
+
+    # Again at once: what that run left at work builds still.
     faults("begin")
     output = playbook("upgrade.yml")
     for said in (
@@ -97,10 +122,8 @@ def play_upgrade() -> list[Row]:
         "failed=0 ",
     ):
         expect(said in " ".join(output.split()), f"The upgrade does not say {said!r}", output)
-    rows += faults("row", "playbooks/upgrade.yml, 6.19.3 to 6.20.3")
+    rows += faults("row", "run again: playbooks/upgrade.yml, 6.19.3 to 6.20.3")
     on_server("systemctl", "stop", "load.service")
-    output = playbook("upgrade.yml")
-    expect("changed=0 " in output and "failed=0 " in output, "The second run changed something", output)
 
     output = playbook("rollback.yml")
     expect("it has to be release, which keeps all uploads" in output, "It goes back without a decision", output)
@@ -126,30 +149,54 @@ def play_upgrade() -> list[Row]:
 
 
 def play_faults() -> list[Row]:
-    """Play what goes wrong with a switch, with Ansible and with the host."""
+    """Play what goes wrong with a switch. Ends with the newer release."""
     rows = faults("play")
-
     on_server("python3", "-c", "import faults; faults.bad(faults.DIES)")
     faults("begin")
     output = playbook("upgrade.yml", f"--extra-vars=devpi_server_release={BAD}")
     expect("This release cannot start." in output and "failed=1 " in output, "A bad release is no failure", output)
     rows += faults("row", "playbooks/upgrade.yml with a release that does not start")
+    return rows
 
-    # To the release before the last switch, for which little is to be done until the host takes over.
-    for what, task in (
-        ("kill -9 of Ansible before the switch", "Write the plan of the switch"),
-        ("kill -9 of Ansible in the switch", "Follow the switch"),
-    ):
-        faults("begin")
-        output = playbook("rollback.yml", "--extra-vars=roll_back=release", kill_at=f": {task}]")
-        expect(f": {task}]" in output and "PLAY RECAP" not in output, "Ansible was not killed", output)
-        until_idle()
-        rows += faults("row", what)
+
+def play_kills() -> list[Row]:
+    """Kill Ansible in each stage that is left and run it again; kill the host. Begins with the newer release."""
+    rows = []
+    back = ("rollback.yml", "--extra-vars=roll_back=release")
+    faults("begin")
+    run = Run(*back)
+    run.until("Write the plan of the switch")
+    run.kill()
+    rows += faults("row", "kill -9 of Ansible before the switch")
+
+    faults("begin")
+    faults("halt", *STEPS)
+    run = Run(*back)
+    for step in STEPS:
+        faults("halted", step)
+        run.kill()
+        run = Run(*back)
+        run.until("Ask how far the switch is")
+        faults("go")
+    output = run.end()
+    expect("The run that was interrupted had begun it." in " ".join(output.split()), "It went back once more", output)
+    expect("failed=0 " in output and runs() == "6.19.3", "It did not go back", output)
+    rows += faults("row", f"run again, and kill -9 of Ansible in each step of the switch: {', '.join(STEPS)}")
+
+    # What upgrades a site whose version changed, beside upgrade.yml.
+    faults("begin")
+    run = Run("site.yml")
+    run.until("Write the configuration")
+    run.kill()
+    rows += faults("row", "playbooks/site.yml, 6.19.3 to 6.20.3, and kill -9 of Ansible after the switch")
+    output = playbook("upgrade.yml")
+    expect("changed=0 " in output and "failed=0 " in output, "The second run changed something", output)
+
     for step in ("try", "committed"):
         faults("freeze", step)
         subprocess.run([HOSTS, "kill", SERVER], check=True)
         subprocess.run([HOSTS, "up", SERVER, "trixie"], check=True)
-        on_server("systemctl", "start", "load.service")
+        faults("load")
         for row in faults("row", f"kill -9 of the host, step {step}"):
             rows.append({**row, "readers": "none while the host is down", "writers": f"{row['seconds']} s"})
     return rows
@@ -158,12 +205,10 @@ def play_faults() -> list[Row]:
 def main() -> int:
     """Returns the exit status."""
     wanted = json.loads((HERE / "operations.json").read_text())
-    rows = play_upgrade() + play_faults()
+    rows = play_upgrade() + play_faults() + play_kills()
     kept = CHECKOUT / ".cache/operations/upgrade.json"
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps({**wanted, "rows": rows}, indent=2) + "\n")
-    for row in rows:
-        print(" | ".join(str(value) for value in row.values()))
     judged = [[(row["what"], row["outcome"], row["readers"]) for row in of] for of in (rows, wanted["rows"])]
     if judged[0] != judged[1]:
         print(f"That is not what operations.json says; {kept} has what came of it.")

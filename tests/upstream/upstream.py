@@ -217,12 +217,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one upstream on a free port of loopback, with TLS where a file with certificate and key is given."""
+    """Serves one upstream on a port of loopback, with TLS where a file with certificate and key is given."""
 
     daemon_threads = True
 
-    def __init__(self, upstream: Upstream, certificate: str | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"upstream": upstream}))
+    def __init__(self, upstream: Upstream, certificate: str | None = None, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), type("BoundHandler", (Handler,), {"upstream": upstream}))
         scheme = "http"
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -252,9 +252,10 @@ def serving(behaviour: Behaviour, certificate: str | None = None) -> Iterator[Up
 
 
 def main() -> None:
-    """Serve until killed. Arguments: the behaviour as JSON, and a file with certificate and key for TLS."""
-    upstream = Upstream(Behaviour(**json.loads(sys.argv[1] if len(sys.argv) > 1 else "{}")))
-    server = Server(upstream, sys.argv[2] if len(sys.argv) > 2 else None)
+    """Serve until killed. Arguments: the behaviour as JSON, a file with certificate and key for TLS (or ''), a port."""
+    behaviour, certificate, port = [*sys.argv[1:], *("{}", "", "0")[len(sys.argv) - 1 :]]
+    upstream = Upstream(Behaviour(**json.loads(behaviour)))
+    server = Server(upstream, certificate or None, int(port))
     print(upstream.url, flush=True)
     server.serve_forever()
 

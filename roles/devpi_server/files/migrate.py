@@ -25,6 +25,7 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -139,8 +140,10 @@ def normal(project: str) -> str:
     return re.sub(r"[-_.]+", "-", project).lower()
 
 
-def digests(export: Path, index: str, dump: Json) -> dict[tuple[str, ...], str]:
+def digests(export: Path, index: str, dump: Json, tell: Callable[[int], None]) -> dict[tuple[str, ...], str]:
     """Return the SHA-256 of each file of an index, computed from its bytes, by type, project, version and name.
+
+    `tell` is called with the bytes of each file.
 
     Where the server keeps a digest too, it has to be the same. The two versions name the documentation in their own
     ways, and there is one of each version.
@@ -151,6 +154,7 @@ def digests(export: Path, index: str, dump: Json) -> dict[tuple[str, ...], str]:
         name = "" if file["type"] == "doczip" else path.name
         project = normal(file["projectname"])
         digest = sha256(path)
+        tell(path.stat().st_size)
         known = file.get("entrymapping", {}).get("hashes", {}).get("sha256", digest)
         if known != digest:
             raise MigrationError(f"{file['relpath']} of {index} has not the SHA-256 that the server keeps: {known}.")
@@ -158,8 +162,11 @@ def digests(export: Path, index: str, dump: Json) -> dict[tuple[str, ...], str]:
     return found
 
 
-def compare(old: Path, new: Path, words: ModuleType, version: str) -> str:
-    """Compare an export of the old server with one of the new. Returns what was compared. Raises MigrationError."""
+def compare(old: Path, new: Path, words: ModuleType, version: str, tell: Callable[[int], None]) -> str:
+    """Compare an export of the old server with one of the new. Returns what was compared. Raises MigrationError.
+
+    `tell` is called with the bytes of each file, of both.
+    """
     before = json.loads((old / "dataindex.json").read_text())
     after = json.loads((new / "dataindex.json").read_text())
     for what in ("users", "indexes"):
@@ -174,7 +181,7 @@ def compare(old: Path, new: Path, words: ModuleType, version: str) -> str:
     for index, dump in before["indexes"].items():
         there = after["indexes"][index]
         settings_compared += compare_settings(index, dump["indexconfig"], there, words, version)
-        files += compare_files(index, digests(old, index, dump), digests(new, index, there), dump, there)
+        files += compare_files(index, digests(old, index, dump, tell), digests(new, index, there, tell), dump, there)
     return (
         f"{len(before['users'])} users, {len(before['indexes'])} indexes with {settings_compared} settings, "
         f"{files} files by their SHA-256"
@@ -260,12 +267,13 @@ class Migration:
 
     def run(self) -> None:
         """Do it. Raises MigrationError, OSError."""
+        self.tell("look at the data, the plugins and the disk")
         check(self.plan)
         began = time.monotonic()
         self.tell("writes are refused from now on")
         Path(self.plan["read_only"]).touch()
         self.refuses_writes()
-        self.let_writes_end()
+        serial = self.let_writes_end()
         self.make_folders()
         files, size = size_of(self.data / "+files")
         mirrored = ["--include-mirrored-files"] if self.plan["mirrored_files"] else []
@@ -282,14 +290,21 @@ class Migration:
         files, size = size_of(self.export)
         exported = (files - 1, size - (self.export / "dataindex.json").stat().st_size)
         self.stage("import", "import", self.new, [*new, "--no-events", *pypi], self.imported / "+files", exported)
-        shutil.rmtree(self.export)
         begun = time.monotonic()
         again = self.work / "again"
-        # Once more, so that whatever was written past nginx meanwhile is seen.
-        self.stage("look at the old data", "export", self.old, [*old, *links, *mirrored], self.export, exported)
+        # Once more, so that whatever was written past nginx meanwhile is seen. The export of then is that of now where
+        # nothing was written.
+        if self.serial() != serial:
+            shutil.rmtree(self.export)
+            self.stage("look at the old data", "export", self.old, [*old, *links, *mirrored], self.export, exported)
         self.stage("look at the new data", "export", self.new, [*new, *links, *mirrored], again, exported)
-        self.tell(f"compare {exported[0]} files, {mebibytes(exported[1])}")
-        self.compared = compare(self.export, again, load_words(Path(self.plan["words"])), self.plan["version"])
+        self.compared = compare(
+            self.export,
+            again,
+            load_words(Path(self.plan["words"])),
+            self.plan["version"],
+            self.teller("compare", (2 * exported[0], 2 * exported[1])),
+        )
         self.seconds["compare"] = round(time.monotonic() - begun, 1)
         shutil.rmtree(self.export)
         shutil.rmtree(again)
@@ -326,22 +341,31 @@ class Migration:
                 "the collection first, which writes a vhost that can refuse them."
             )
 
-    def let_writes_end(self) -> None:
-        """Wait until what nginx let through before is done. What takes longer, the comparison finds."""
-        api = urlsplit(self.plan["switch"]["api"])
-        serials = []
-        for _second in range(LONGEST_WAIT):
-            connection = http.client.HTTPConnection(str(api.hostname), api.port, timeout=30)
-            try:
-                connection.request("GET", "/+api", headers={"Accept": "application/json"})
-                serials.append(connection.getresponse().getheader("X-Devpi-Serial"))
-            except (OSError, http.client.HTTPException) as reason:
-                raise MigrationError(f"devpi gives no answer at {self.plan['switch']['api']}: {reason}.") from reason
-            finally:
-                connection.close()
+    def let_writes_end(self) -> str | None:
+        """Wait until what nginx let through before is done, and return the number of the last change.
+
+        What takes longer, the comparison finds.
+        """
+        serials = [self.serial()]
+        for second in range(LONGEST_WAIT):
             if len(serials) > QUIET and len(set(serials[-QUIET - 1 :])) == 1:
-                return
+                break
+            self.tell(f"uploads that began before may end: change {serials[-1]}, {second} of at most {LONGEST_WAIT} s")
             time.sleep(1)
+            serials.append(self.serial())
+        return serials[-1]
+
+    def serial(self) -> str | None:
+        """Return the number of the last change. Raises MigrationError."""
+        api = urlsplit(self.plan["switch"]["api"])
+        connection = http.client.HTTPConnection(str(api.hostname), api.port, timeout=30)
+        try:
+            connection.request("GET", "/+api", headers={"Accept": "application/json"})
+            return connection.getresponse().getheader("X-Devpi-Serial")
+        except (OSError, http.client.HTTPException) as reason:
+            raise MigrationError(f"devpi gives no answer at {self.plan['switch']['api']}: {reason}.") from reason
+        finally:
+            connection.close()
 
     def make_folders(self) -> None:
         """Begin anew, with folders that are like those of the data."""
@@ -381,13 +405,7 @@ class Migration:
             pause = 1.0
             while True:
                 begun = time.monotonic()
-                files, size = size_of(grows)
-                spent = time.monotonic() - began
-                left = f", {spent * (total[1] - size) / size:.0f} s left" if total[1] / 20 < size < total[1] else ""
-                self.tell(
-                    f"{name}: {files} of {total[0]} files, {mebibytes(size)} of {mebibytes(total[1])}, "
-                    f"{spent:.0f} s{left}"
-                )
+                self.far(name, began, size_of(grows), total)
                 # Counting is to take no more than a tenth of the time.
                 pause = max(pause, 10 * (time.monotonic() - begun))
                 try:
@@ -405,6 +423,29 @@ class Migration:
                 f"devpi-{command} of {release} ended with {status}. Its last words:\n" + "\n".join(words)
             )
         self.seconds[name] = round(time.monotonic() - began, 1)
+
+    def far(self, name: str, began: float, done: tuple[int, int], total: tuple[int, int]) -> None:
+        """Tell how far a stage is, in files and bytes."""
+        (files, size), spent = done, time.monotonic() - began
+        left = f", {spent * (total[1] - size) / size:.0f} s left" if total[1] / 20 < size < total[1] else ""
+        self.tell(
+            f"{name}: {files} of {total[0]} files, {mebibytes(size)} of {mebibytes(total[1])}, {spent:.0f} s{left}"
+        )
+
+    def teller(self, name: str, total: tuple[int, int]) -> Callable[[int], None]:
+        """Return what is called with the bytes of each file, and tells how far a stage is, at most once a second."""
+        began = said = time.monotonic()
+        files = size = 0
+        self.far(name, began, (0, 0), total)
+
+        def tell(more: int) -> None:
+            nonlocal files, size, said
+            files, size = files + 1, size + more
+            if time.monotonic() - said >= 1:
+                said = time.monotonic()
+                self.far(name, began, (files, size), total)
+
+        return tell
 
     def switch(self) -> str:
         """Let switch.py put the new data and the new release in place. Returns what it says. Raises MigrationError."""

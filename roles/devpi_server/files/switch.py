@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import errno
 import fcntl
 import hashlib
@@ -34,7 +35,8 @@ from urllib.parse import urljoin, urlsplit
 
 Json = dict[str, Any]
 
-#: In the folder of the data, so that it is on the same file system whatever is mounted where.
+#: In the folder of the data, so that it is on the same file system whatever is mounted where. The role devpi_backup
+#: keeps there what it copies, brings back and moved aside.
 SNAPSHOTS = ".before"
 #: What the unit is told while the new release is tried; in /run, so that no boot finds it.
 TRIAL = Path("/run/systemd/system")
@@ -46,7 +48,10 @@ PATIENCE = 60
 #: The largest file that is installed for a proof.
 LARGEST_SAMPLE = 50 * 1024 * 1024
 SAMPLES = 3
+#: A hard link takes as long as a copy of so many bytes, about.
+LINK = 32 * 1024
 SQLITE_MAGIC = b"SQLite format 3\0"
+DATABASE_OF_7 = ".sqlite_alchemy"
 #: What SQLite keeps beside a database; its backup holds what is in there.
 SQLITE_COMPANIONS = ("-wal", "-shm", "-journal")
 
@@ -57,6 +62,10 @@ class SwitchError(Exception):
 
 class PrivateError(SwitchError):
     """An answer is for those who log in."""
+
+
+class StoppedError(Exception):
+    """Somebody or the limit stopped the switch, whatever it was trying; the message is the reason, for a person."""
 
 
 # --- Files that outlive a power loss
@@ -126,6 +135,11 @@ def entries_of(folder: Path) -> list[os.DirEntry[str]]:
         return list(entries)
 
 
+def entries_of_data(folder: Path, data: Path) -> list[os.DirEntry[str]]:
+    """Return what is in a folder below the data, and belongs to them."""
+    return [entry for entry in entries_of(folder) if folder != data or entry.name != SNAPSHOTS]
+
+
 def inodes(folder: Path) -> dict[str, int]:
     """Return what is in a folder of data: the inode of each name. It tells one file from another of the same name."""
     return {entry.name: entry.inode() for entry in entries_of(folder) if entry.name != SNAPSHOTS}
@@ -160,9 +174,11 @@ class Progress:
     def stage(self, what: str) -> None:
         """Tell of a new stage."""
         print(what, flush=True)
-        # On a disk that is full, the way back matters more than news of it.
+        # On a disk that is full, the way back matters more than news of it. Who reads never finds half of them.
         with contextlib.suppress(OSError):
-            self.path.write_text(what)
+            new = self.path.with_name(self.path.name + ".new")
+            new.write_text(what)
+            new.replace(self.path)
         self.said = time.monotonic()
 
     def far(self, what: str) -> None:
@@ -180,6 +196,15 @@ def mebibytes(count: int) -> str:
     return f"{count / 1024 / 1024:.1f} MiB"
 
 
+def left(spent: float, done: int, whole: int) -> str:
+    """Return the time that is left of a stage, as soon as that can be said.
+
+    >>> left(10, 1000, 4000), left(1, 1, 4000)
+    (', 30 s left', '')
+    """
+    return f", {spent * (whole - done) / done:.0f} s left" if whole / 20 < done < whole else ""
+
+
 def is_linked(path: Path) -> bool:
     """Whether what is below a path of the data never changes in place, so that a hard link keeps it.
 
@@ -195,32 +220,51 @@ def is_database(path: Path) -> bool:
         return file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
 
 
-def needs(data: Path) -> tuple[int, int]:
-    """Return how many bytes and how many inodes a snapshot takes."""
+@dataclasses.dataclass
+class Amount:
+    """What a snapshot takes, or took so far."""
+
+    #: What is copied and what the folders take, on the disk.
+    size: int = 0
+    inodes: int = 0
+    files: int = 0
+    copied: int = 0
+
+    def work(self) -> int:
+        """Return how much there is to do, in bytes."""
+        return self.copied + self.files * LINK
+
+
+def needs(data: Path, progress: Progress) -> Amount:
+    """Return what a snapshot takes."""
     device = data.stat().st_dev
-    size = count = 0
+    amount = Amount()
     folders = [(data, False)]
     while folders:
         folder, linked = folders.pop()
-        count += 1
-        size += folder.stat().st_size
-        for entry in entries_of(folder):
+        amount.inodes += 1
+        amount.size += folder.stat().st_size
+        for entry in entries_of_data(folder, data):
             path = Path(entry.path)
-            if path == data / SNAPSHOTS:
-                continue
             if entry.is_dir(follow_symlinks=False):
                 if entry.stat(follow_symlinks=False).st_dev != device:
                     raise SwitchError(f"{path} is a file system of its own: a snapshot needs it on that of {data}.")
                 folders.append((path, linked or is_linked(path)))
-            elif not linked:
-                count += 1
-                size += entry.stat(follow_symlinks=False).st_size
-    return size, count
+                continue
+            amount.files += 1
+            if not linked:
+                size = entry.stat(follow_symlinks=False).st_size
+                amount.inodes += 1
+                amount.size += size
+                amount.copied += size
+            progress.far(f"count: {amount.files} files, {mebibytes(amount.copied)} to be copied")
+    return amount
 
 
-def check_room(data: Path) -> None:
-    """Refuse where the snapshot does not fit on the disk."""
-    size, count = needs(data)
+def check_room(data: Path, progress: Progress) -> Amount:
+    """Return what the snapshot takes. Refuses where that does not fit on the disk."""
+    amount = needs(data, progress)
+    size, count = amount.size, amount.inodes
     disk = os.statvfs(data)
     free = disk.f_bavail * disk.f_frsize
     if free < size + SPARE:
@@ -231,14 +275,18 @@ def check_room(data: Path) -> None:
     # Some file systems, such as btrfs, do not count inodes.
     if disk.f_files and disk.f_favail < count:
         raise SwitchError(f"The disk of {data} has {disk.f_favail} inodes left, {count} are needed.")
+    return amount
 
 
-def snapshot(data: Path, target: Path, progress: Progress) -> None:
+def snapshot(data: Path, target: Path, whole: Amount, progress: Progress) -> None:
     """Make a copy of the data of a devpi that does not run: hard links, and copies of what is written to."""
-    files = copied = 0
+    done, began = Amount(), time.monotonic()
 
     def tell(more: int = 0) -> None:
-        progress.far(f"snapshot: {files} files, {mebibytes(copied + more)} copied")
+        progress.far(
+            f"snapshot: {done.files} of {whole.files} files, {mebibytes(done.copied + more)} of "
+            f"{mebibytes(whole.copied)} copied{left(time.monotonic() - began, done.work() + more, whole.work())}"
+        )
 
     def copy_status(source: Path, new: Path) -> None:
         status = source.stat()
@@ -248,33 +296,32 @@ def snapshot(data: Path, target: Path, progress: Progress) -> None:
         os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     def copy_folder(source: Path, new: Path, linked: bool) -> None:
-        nonlocal files, copied
         new.mkdir(mode=0o700)
-        for entry in entries_of(source):
+        for entry in entries_of_data(source, data):
             path, there = Path(entry.path), new / entry.name
-            if path == data / SNAPSHOTS or (not linked and entry.name.endswith(SQLITE_COMPANIONS)):
+            if not linked and entry.name.endswith(SQLITE_COMPANIONS):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 copy_folder(path, there, linked or is_linked(path))
                 continue
-            files += 1
+            done.files += 1
             if linked or entry.is_symlink():
                 os.link(path, there, follow_symlinks=False)
             elif entry.is_file() and is_database(path):
                 back_up(path, there, tell)
                 copy_status(path, there)
-                copied += there.stat().st_size
+                done.copied += there.stat().st_size
             elif entry.is_file():
                 shutil.copyfile(path, there)
                 copy_status(path, there)
-                copied += there.stat().st_size
+                done.copied += there.stat().st_size
             tell()
         copy_status(source, new)
 
     copy_folder(data, target, linked=False)
+    progress.stage(f"sync: {done.files} files, {mebibytes(done.copied)} copied, the rest are hard links")
     # One call for all files, in place of one for each.
     os.sync()
-    progress.stage(f"snapshot: {files} files, {mebibytes(copied)} copied, the rest are hard links")
 
 
 def back_up(database: Path, target: Path, tell: Callable[[int], None]) -> None:
@@ -290,13 +337,19 @@ def back_up(database: Path, target: Path, tell: Callable[[int], None]) -> None:
             raise SwitchError(f"SQLite could not copy {database}: {reason}.") from reason
 
 
+def is_of_another_major(one: Path, other: Path) -> bool:
+    """Whether one of two folders of data is of devpi 7 and the other is not."""
+    return (one / DATABASE_OF_7).exists() != (other / DATABASE_OF_7).exists()
+
+
+def release_of(kept: Path) -> Path:
+    """Return the release that the data in a snapshot belong to."""
+    return Path(json.loads((kept / "release.json").read_text())["release"])
+
+
 def last_serial(data: Path) -> int | None:
     """Return the number of the last change in the database of a devpi that does not run; None where that is unknown."""
-    database, table = (
-        (".sqlite", "changelog")
-        if (data / ".sqlite").exists()
-        else (".sqlite_alchemy", "ulid_changelog")  # Of devpi 7.
-    )
+    database, table = (DATABASE_OF_7, "ulid_changelog") if (data / DATABASE_OF_7).exists() else (".sqlite", "changelog")
     try:
         with contextlib.closing(sqlite3.connect(f"{(data / database).as_uri()}?mode=rw", uri=True)) as opened:
             found: int | None = opened.execute(f"SELECT max(serial) FROM {table}").fetchone()[0]
@@ -506,17 +559,18 @@ def last_words(unit: str) -> str:
     return asked.stdout.strip()
 
 
-def await_answer(server: Server, unit: str, seconds: float) -> str:
+def await_answer(server: Server, unit: str, seconds: float, progress: Progress, what: str) -> str:
     """Return the version of the server, as soon as it answers. Raises SwitchError."""
-    end = time.monotonic() + seconds
+    began = time.monotonic()
     while True:
         try:
             return server.version()
         except SwitchError as reason:
             if state_of(unit) in ("failed", "inactive"):
                 raise SwitchError(f"{unit} does not start. Its last words:\n{last_words(unit)}") from None
-            if time.monotonic() > end:
+            if time.monotonic() > began + seconds:
                 raise SwitchError(f"{reason} So it was for {seconds:.0f} s. Last words:\n{last_words(unit)}") from None
+        progress.far(f"{what}: {time.monotonic() - began:.0f} of at most {seconds:.0f} s")
         time.sleep(0.2)
 
 
@@ -541,6 +595,7 @@ class Switch:
         self.server = Server(plan["api"])
         self.start_timeout = float(plan["start_timeout"])
         self.kept = int(plan.get("kept", 3))
+        self.amount = Amount()
         self.place = self.data / SNAPSHOTS / journal["id"]
         #: The other data: before the switch what shall come, or a copy; afterwards what was.
         self.beside = self.place / "data"
@@ -561,7 +616,7 @@ class Switch:
             raise SwitchError(f"{self.release} has no bin/devpi-server.")
         if self.new_data is not None and self.new_data.stat().st_dev != self.data.stat().st_dev:
             raise SwitchError(f"{self.new_data} has to be on the file system of {self.data}.")
-        check_room(self.data)
+        self.amount = check_room(self.data, self.progress)
         self.journal["old_release"] = str(self.current.resolve())
         self.journal["version"] = version_of(self.release)
         self.journal["pauses"] = [unit for unit in plan.get("pauses", []) if state_of(unit) == "active"]
@@ -614,7 +669,7 @@ class Switch:
         )
         self.step("snapshot")
         if self.new_data is None:
-            snapshot(self.data, self.beside, self.progress)
+            snapshot(self.data, self.beside, self.amount, self.progress)
             self.step("switch", old_data=inodes(self.beside))
         else:
             self.step("switch", old_data=inodes(self.data), new_data=inodes(self.new_data))
@@ -637,15 +692,19 @@ class Switch:
         systemctl("daemon-reload")
         systemctl("start", self.unit)
         tried = Server(f"http://127.0.0.1:{port}")
-        self.judge(await_answer(tried, self.unit, self.start_timeout))
+        self.judge(self.started(tried, "trial"))
         before = self.journal["before"]
         if before is not None:
             compare(before, tried.look(), self.new_data is not None)
             for sample in self.journal["samples"]:
-                self.progress.stage(f"install {sample['file']} of {sample['index']}")
+                self.progress.stage(f"trial: install {sample['file']} of {sample['index']}")
                 tried.install(sample)
         systemctl("stop", self.unit)
         self.journal["serial"] = last_serial(self.data)
+
+    def started(self, server: Server, what: str) -> str:
+        """Return the version of a server that was started, as soon as it answers. Raises SwitchError."""
+        return await_answer(server, self.unit, self.start_timeout, self.progress, what)
 
     def judge(self, version: str) -> None:
         """Refuse a server of another version than that of the release. Raises SwitchError."""
@@ -658,7 +717,7 @@ class Switch:
         if start:
             systemctl("start", self.unit)
             try:
-                self.judge(await_answer(self.server, self.unit, self.start_timeout))
+                self.judge(self.started(self.server, "start"))
                 self.install_through_nginx()
             except SwitchError as reason:
                 self.give_up(str(reason))
@@ -672,7 +731,7 @@ class Switch:
         front = self.front()
         if front is not None and self.journal.get("front"):
             for sample in self.journal["samples"]:
-                self.progress.stage(f"install {sample['file']} of {sample['index']} through nginx")
+                self.progress.stage(f"start: install {sample['file']} of {sample['index']} through nginx")
                 front.install(sample)
 
     def give_up(self, reason: str) -> None:
@@ -713,7 +772,7 @@ class Switch:
             if start:
                 systemctl("start", self.unit)
                 try:
-                    await_answer(self.server, self.unit, self.start_timeout)
+                    self.started(self.server, "start of the old release")
                 except SwitchError as trouble:
                     reason += f" And the old release is back, but: {trouble}"
                 self.resume()
@@ -752,14 +811,20 @@ class Switch:
         self.progress.stage(message)
 
     def prune(self) -> None:
-        """Remove the oldest releases and snapshots. The release that runs and the one before it stay."""
+        """Remove the oldest releases and snapshots. The release that runs and the one before it stay.
+
+        What a migration left stays as well, data and release: playbooks/migrate.yml removes that when it is told to.
+        """
+        # What is called otherwise is the work of a migration.
+        snapshots = set(self.place.parent.glob("*T*Z"))
+        migrated = {path for path in snapshots if is_of_another_major(path / "data", self.data)}
         stay = {self.current.resolve(), Path(self.journal["old_release"])}
         folder = self.release.parent
-        releases = sorted(set(folder.iterdir()) - stay, key=lambda path: path.stat().st_mtime)
+        others = set(folder.iterdir()) - stay - {release_of(path) for path in migrated}
+        releases = sorted(others, key=lambda path: path.stat().st_mtime)
         for path in releases[: max(0, len(releases) + len(stay) - self.kept)]:
             shutil.rmtree(path)
-        # What is called otherwise is the work of a migration.
-        old = sorted(path for path in self.place.parent.glob("*T*Z") if path != self.place)
+        old = sorted(snapshots - migrated - {self.place})
         for path in old[: max(0, len(old) + 2 - self.kept)]:
             shutil.rmtree(path)
 
@@ -787,8 +852,8 @@ def run(state: Path, start: bool) -> int:
 
     def stop(number: int, _frame: object) -> None:
         if number == signal.SIGALRM:
-            raise SwitchError(f"The switch took longer than {wanted['limit']} s.")
-        raise SwitchError("The switch was stopped.")
+            raise StoppedError(f"The switch took longer than {wanted['limit']} s.")
+        raise StoppedError("The switch was stopped.")
 
     for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
@@ -815,7 +880,7 @@ def explained(reason: BaseException) -> str:
     """Return a reason as a sentence."""
     if isinstance(reason, OSError) and reason.errno == errno.ENOSPC:
         return f"The disk is full: {reason}."
-    return str(reason) if isinstance(reason, SwitchError) else repr(reason)
+    return str(reason) if isinstance(reason, (SwitchError, StoppedError)) else repr(reason)
 
 
 def outcome(state: Path) -> int:
@@ -829,7 +894,8 @@ def follow(state: Path, seconds: float) -> int:
     end, old = time.monotonic() + seconds, None
     while state_of("devpi-switch.service") in ("activating", "deactivating"):
         told = progress.read_text() if progress.exists() else ""
-        if time.monotonic() > end or old not in (None, told):
+        # A new stage at once; how far one is, now and then.
+        if time.monotonic() > end or (old is not None and old.split(":")[0] != told.split(":")[0]):
             print(told or "…")
             break
         old = told

@@ -92,7 +92,10 @@ def exports(tmp_path: Path) -> tuple[Path, Path, dict[str, Any]]:
 def _compare(old: Path, new: Path, dump: dict[str, Any] | None = None) -> str:
     if dump is not None:
         (new / "dataindex.json").write_text(json.dumps(dump))
-    said: str = migrate.compare(old, new, migrate.load_words(DIALECT), "7.0.0b4")
+    sizes: list[int] = []
+    said: str = migrate.compare(old, new, migrate.load_words(DIALECT), "7.0.0b4", sizes.append)
+    # One file on each side.
+    assert sizes == [len(b"content")] * 2
     return said
 
 

@@ -16,6 +16,8 @@ import os
 import shutil
 import sqlite3
 import stat
+import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -39,6 +41,7 @@ def switch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
     spec.loader.exec_module(module)
     seen = {"version": "2", "serial": 7, "users": {"root": {"indexes": {"up": {"type": "mirror"}}}}}
     monkeypatch.setattr(module, "TRIAL", tmp_path / "systemd")
@@ -111,13 +114,76 @@ def spoil(host: Path) -> None:
 
 
 def test_a_snapshot_links_the_files_and_copies_the_database(switch: ModuleType, host: Path) -> None:
-    switch.snapshot(host / "data", host / "copy", switch.Progress(host / "state"))
+    progress = switch.Progress(host / "state")
+    switch.snapshot(host / "data", host / "copy", switch.check_room(host / "data", progress), progress)
     file = "+files/root/up/+f/a-1.0.txt"
     assert os.path.samefile(host / "data" / file, host / "copy" / file)
     assert not os.path.samefile(host / "data/.nodeinfo", host / "copy/.nodeinfo")
     assert stat.S_IMODE((host / "copy/+files").stat().st_mode) == 0o2750
     with contextlib.closing(sqlite3.connect(host / "copy/.sqlite")) as database:
         assert database.execute("SELECT serial FROM changelog").fetchall() == [(7,)]
+
+
+def test_what_others_keep_beside_the_data_stays_there(
+    switch: ModuleType, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = ["backup", "before-restore-1", "restore"]
+    for name in others:
+        (host / "data/.before" / name).mkdir(parents=True)
+        (host / "data/.before" / name / "large").touch()
+    seen = []
+
+    def answer(*_given: Any) -> str:
+        for kept in (host / "data/.before").glob("*T*Z/data"):
+            seen.extend(path.name for path in kept.iterdir())
+            raise switch.SwitchError("It does not start.")
+        return "1"
+
+    monkeypatch.setattr(switch, "await_answer", answer)
+    plan(host)
+    assert switch.run(host / "state", start=True) == 1
+    assert seen
+    assert ".before" not in seen
+    assert all((host / "data/.before" / name / "large").exists() for name in others)
+
+
+def test_how_far_a_snapshot_is(switch: ModuleType, host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    progress = switch.Progress(host / "state")
+    monkeypatch.setattr(progress, "far", told.append)
+    whole = switch.check_room(host / "data", progress)
+    switch.snapshot(host / "data", host / "copy", whole, progress)
+    assert whole.files == len([path for path in (host / "data").rglob("*") if path.is_file()])
+    assert any(line.startswith(f"snapshot: {whole.files} of {whole.files} files, ") for line in told)
+    assert any(line.startswith("count: ") for line in told)
+    assert switch.left(10, 1000, 4000) == ", 30 s left"
+    assert switch.left(1, 1, 4000) == ""
+
+
+@pytest.mark.parametrize(
+    ("then", "printed"),
+    [
+        (["snapshot: 2 of 3 files", "sync: 3 files"], "sync: 3 files"),
+        (["snapshot: 2 of 3 files"] * 9, "snapshot: 2 of 3"),
+    ],
+)
+def test_who_follows_is_told_of_a_new_stage_at_once_and_of_the_rest_in_time(
+    switch: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    then: list[str],
+    printed: str,
+) -> None:
+    progress, now = switch.Progress(tmp_path), itertools.count()
+    progress.stage("snapshot: 1 of 3 files")
+    capsys.readouterr()
+    monkeypatch.setattr(switch, "state_of", lambda unit: "activating")
+    monkeypatch.setattr(switch.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(switch.time, "sleep", lambda seconds: (tmp_path / "progress").write_text(then.pop(0)))
+    switch.follow(tmp_path, 4)
+    assert capsys.readouterr().out.startswith(printed)
+    assert len(then) < 9
 
 
 def test_a_good_switch_keeps_the_data(switch: ModuleType, host: Path) -> None:
@@ -193,6 +259,17 @@ def losing_power(real: Any, left: Any) -> Any:
     return call
 
 
+def test_the_limit_counts_while_a_server_is_asked(
+    switch: ModuleType, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switch.Server, "look", lambda self: time.sleep(9))
+    before = found(host)
+    plan(host, limit="0.2")
+    assert switch.run(host / "state", start=True) == 1
+    assert found(host) == before
+    assert json.loads((host / "state/result.json").read_text())["message"] == "The switch took longer than 0.2 s."
+
+
 def test_too_small_a_disk_is_refused_before_anything_changes(
     switch: ModuleType, host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,3 +331,23 @@ def test_nginx_may_want_a_login(switch: ModuleType, status: int, refuses: bool) 
         with pytest.raises(switch.SwitchError):
             switch.Server(url).install(sample)
         server.shutdown()
+
+
+def test_what_a_migration_left_stays(switch: ModuleType, host: Path) -> None:
+    """Until playbooks/migrate.yml is told to remove it: no number of releases does."""
+    (host / "data/.sqlite").rename(host / "data/.sqlite_alchemy")
+    of_6 = {"20200101T000000Z": "six", "20210101T000000Z": "seven"}
+    for name, release in of_6.items():
+        (host / "releases" / release).mkdir()
+        (host / "data/.before" / name / "data").mkdir(parents=True)
+        (host / "data/.before" / name / "release.json").write_text(
+            json.dumps({"release": str(host / "releases" / release)})
+        )
+    (host / "data/.before/20200101T000000Z/data/.sqlite").touch()
+    (host / "data/.before/20210101T000000Z/data/.sqlite_alchemy").touch()
+    plan(host, kept=2)
+    assert switch.run(host / "state", start=True) == 0
+    assert sorted(path.name for path in (host / "releases").iterdir()) == ["one", "six", "two"]
+    kept = sorted(path.name for path in (host / "data/.before").iterdir())
+    assert kept[0] == "20200101T000000Z"
+    assert len(kept) == 2
