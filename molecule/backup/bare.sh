@@ -19,5 +19,6 @@ play wheelhouse.devpi.migrate --extra-vars devpi_server_lock=devpi-server-7.txt
 on_host python3 /srv/backup-test/faults.py seven
 if grep 'WARNING\]' "$log" >&2; then exit 1; fi
 # The key of the storage, and what opens it.
-on_host 'SECRET=$(python3 -c "import json; print(json.load(open(\"/srv/backup-test/s3.json\"))[\"AWS_SECRET_ACCESS_KEY\"])") \
-  bash /srv/backup-test/search_secrets.sh' >&2
+on_host 'umask 077 && cd /srv/backup-test &&
+  python3 -c "import json; print(json.load(open(\"s3.json\"))[\"AWS_SECRET_ACCESS_KEY\"])" >s3-key &&
+  bash search_secrets.sh /srv/backup-test/s3-key' >&2

@@ -131,7 +131,7 @@ def before() -> None:
     login = index.login("team", uploads.PASSWORD)
     (KEPT / "token").write_text(login)
     (KEPT / "login").write_text(base64.b64encode(login.encode()).decode())
-    index.upload("1.0", login)
+    index.upload("ours", "1.0", login)
     path, digest = next(iter(index.page("theirs").items()))
     (KEPT / "mirrored").write_text(f"{path} {digest}")
     uploads.main("settled", RELEASES, KEPT / "settled")

@@ -1,14 +1,20 @@
 #!/usr/bin/env bash
 # search_secrets.sh FILE...: fail where a secret of the host, or of one of the files, stands in the journal, in a log, in the
-# arguments of a process, or in a file that others can read. A file is a private key, or has a line `password: SECRET`.
+# arguments of a process, or in a file that others can read. A file is a private key, has a line `password: SECRET`, or is
+# the secret.
 set -euo pipefail
 secrets=$(mktemp)
 trap 'rm -f "$secrets"' EXIT
 cat /etc/devpi/root-password /etc/devpi/secret >"$secrets"
 printf '\n' >>"$secrets"
-# A line of each key. By file, because what an argument or Ansible's environment has stands in the arguments of a process.
+# By file, because what an argument or Ansible's environment has stands in the arguments of a process.
 for file in "$@"; do
-  awk '/PRIVATE KEY/ {inside = !inside; next} inside {print; exit} $1 == "password:" {print $2; exit}' "$file" >>"$secrets"
+  awk '
+    NR == 1 {secret = $0}
+    /PRIVATE KEY/ {inside = !inside; next}
+    inside {secret = $0; exit}
+    $1 == "password:" {secret = $2; exit}
+    END {print secret}' "$file" >>"$secrets"
 done
 sed -i '/^$/d' "$secrets"
 [ "$(wc -l <"$secrets")" = $((2 + $#)) ] || { echo "Some secret is not where it should be."; exit 1; }
