@@ -195,7 +195,7 @@ def limits(checks: Checks, login_rate: int, connections: int) -> None:
     subprocess.run(["systemctl", "kill", "--signal=STOP", "devpi.service"], check=True)
     thaw = threading.Timer(5, subprocess.run, [["systemctl", "kill", "--signal=CONT", "devpi.service"]])
     thaw.start()
-    checks.expect("requests at once", at_once(connections + 5, 30, "/+api"), Counter({200: connections, 429: 5}))
+    checks.expect("requests at once", at_once(connections + 5, 60, "/+api"), Counter({200: connections, 429: 5}))
     thaw.join()
     # The last ones would wait their turn for 20 seconds.
     got = at_once(login_rate * 20 + 10, 5, "/+login", b'{"user": "team", "password": "wrong"}')
