@@ -165,6 +165,10 @@ CASES = {
         {"devpi_client_user": "root", "devpi_client_login": {"username": "alice", "password": "two words"}},
         ["devpi_client_login has the user name 'alice'", ".netrc"],
     ),
+    "client login without a password": (
+        {"devpi_client_user": "root", "devpi_client_login": {"username": "alice"}},
+        ["devpi_client_login has the user name 'alice' and no password"],
+    ),
     "certificate that is missing": (
         {
             "devpi_nginx_tls": "files",
