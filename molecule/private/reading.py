@@ -79,7 +79,7 @@ def upload_all() -> None:
     """Put a release into the private index and one into the public one."""
     with tempfile.TemporaryDirectory() as folder:
         for index in ("team/dev", "team/public"):
-            wheel = make_wheel(UPLOADS[index], "1.0", Path(folder))
+            wheel = make_wheel(UPLOADS[index], "1.0", Path(folder), f"About {UPLOADS[index]} marmalade.")
             subprocess.run(
                 ["twine", "upload", "--non-interactive", f"--repository-url=https://{DOMAIN}/{index}/", wheel],
                 check=True,
@@ -266,6 +266,17 @@ def look_at_changes(checks: Checks, seconds: float) -> None:
     checks.expect("revoked token", ask(path, token)[0], 403)
 
 
+def look_at_search(checks: Checks) -> None:
+    """Search for a word of a description, which devpi-web's indexer reads on its own time. Root reads all."""
+    root = BROWSER | basic("root", ROOT_PASSWORD.read_text().strip())
+    found, end = "", time.monotonic() + 30
+    while "/team/dev/hidden" not in found and time.monotonic() < end:
+        found = ask("/+search?query=marmalade", root)[2]
+        time.sleep(0.5)
+    checks.expect("search for a word", "/team/dev/hidden" in found, True)
+    checks.expect("search for no word", "/team/dev/hidden" in ask("/+search?query=lemons", root)[2], False)
+
+
 def main() -> int:
     """Returns the exit status."""
     upload_all()
@@ -283,6 +294,7 @@ def main() -> int:
     look_at_lookups(checks, file, float(sys.argv[1]))
     look_at_changes(checks, float(sys.argv[1]))
     look_at_guesses(checks, int(sys.argv[2]))
+    look_at_search(checks)
     return checks.report()
 
 

@@ -4,6 +4,7 @@
 # 6.20, devpi-postgresql 3.0.1 loses uploads that come at the same time.
 set -euo pipefail
 wheel=$1 there=/srv/postgresql
+IFS=- read -r name version _tag <<<"$(basename "$wheel")"
 site=http://127.0.0.1:3150 unit=/etc/systemd/system/devpi-postgresql.service
 install -d "$there" "$there/plugin"
 install -d -o devpi -g devpi "$there/data"
@@ -31,9 +32,9 @@ systemctl start devpi-postgresql
 timeout 60 sh -c "until curl --silent --fail --output /dev/null $site/+api; do sleep 0.2; done"
 as_root() { printf 'user = "root:%s"' "$password" | curl --config - --silent --show-error --fail --output /dev/null "$@"; }
 as_root --request PUT --header 'Content-Type: application/json' --data '{"type": "stage", "bases": []}' "$site/root/dev"
-as_root --form :action=file_upload --form name=our-plans --form version=3.1.4 --form filetype=bdist_wheel \
+as_root --form :action=file_upload --form "name=$name" --form "version=$version" --form filetype=bdist_wheel \
   --form pyversion=py3 --form "content=@$wheel" "$site/root/dev/"
-file=$(curl --silent --fail "$site/root/dev/+simple/our-plans/" | grep --only-matching '+f/[^"#]*')
+file=$(curl --silent --fail "$site/root/dev/+simple/${name//_/-}/" | grep --only-matching '+f/[^"#]*')
 curl --silent --fail --output "$there/downloaded" "$site/root/dev/$file"
 cmp "$wheel" "$there/downloaded" && echo "downloaded what was uploaded"
 runuser -u devpi -- psql --quiet --tuples-only --no-align --command 'SELECT count(*) FROM files' devpi | sed 's/$/ file in the database/'
