@@ -27,11 +27,14 @@ OURS, LIMIT, DIRECT = "ours", "the limit", "the upstream itself"
 COLOURS = {OURS: "#1a7f5a", LIMIT: "#9aa0a6", DIRECT: "#9aa0a6"}
 COLOURS |= {"vhost of devpi-gen-config": "#e0a030", "devpi alone": "#e0a030"}
 OTHER = "#5b7db1"
-#: What the page says of a run on a machine with other work.
+#: What the page says of a run on a machine with more than so much other work, as a part of its processor time.
+QUIET = 0.05
 DISTURBED = """
-**This run was disturbed**: the machine had other work all the while, as its load average tells. The turns lay that on
-all alike, but single figures are off by a third and more; small differences between candidates mean nothing.
+**This run was disturbed** by the other work of the machine. The turns lay that on all alike, but single figures are off
+by a third and more; small differences between candidates mean nothing.
 """
+#: Two that are so close are level: turns of one candidate differ by as much.
+LEVEL = 0.9
 SHAPES, LOADS = ("big", "small"), (1, 8, 64)
 Form = Callable[[float], str]
 Columns = dict[str, tuple[str, str, Form]]
@@ -119,15 +122,21 @@ def warm_ratios(results: Results, candidate: str) -> dict[str, float]:
 
 
 def summary(results: Results) -> str:
-    """Return how ours compares with each other candidate: in the middle, and where it is behind."""
+    """Return how ours compares with each other candidate: in the middle, and where it is not ahead."""
     rows = []
+
+    def named(times: dict[str, float]) -> str:
+        return "; ".join(f"{cell} ({number(ratio)})" for cell, ratio in times.items()) or "-"
+
     for candidate in results.candidates:
         times = warm_ratios(results, candidate) if not candidate.startswith(OURS) else {}
         if times:
-            behind = [f"{cell} ({number(ratio)})" for cell, ratio in times.items() if ratio < 1]
+            behind = {cell: ratio for cell, ratio in times.items() if ratio < LEVEL}
+            level = {cell: ratio for cell, ratio in times.items() if LEVEL <= ratio <= 1 / LEVEL}
+            ahead = f"{len(times) - len(behind) - len(level)} of {len(times)}"
             middle = number(statistics.geometric_mean(times.values()))
-            rows.append([candidate, middle, f"{len(times) - len(behind)} of {len(times)}", "; ".join(behind) or "-"])
-    return table(["ours, times as fast as", "geometric mean", "cells ahead", "cells behind"], rows)
+            rows.append([candidate, middle, ahead, named(level), named(behind)])
+    return table(["ours, times as fast as", "geometric mean", "cells ahead", "cells level", "cells behind"], rows)
 
 
 def cold(results: Results) -> str:
@@ -248,9 +257,9 @@ def page(results: Results, template: str) -> str:
         "seconds": f"{about['seconds']:g} to {about['seconds'] * 3:g}",
         "minutes": f"{about['minutes']:.0f} minutes"
         + (f", in {about['calls']} pieces one after the other, on one host" if about["calls"] > 1 else ""),
-        "disturbed": DISTURBED if max(about["load_begin"], about["load_end"]) > about["cores"] / 2 else "",
-        "load_begin": f"{about['load_begin']:.1f}",
-        "load_end": f"{about['load_end']:.1f}",
+        "disturbed": DISTURBED if about["other_work"] > QUIET else "",
+        "other_work": f"{about['other_work']:.1%}",
+        "level": f"{1 - LEVEL:.0%}",
         "requests": f"{sum(int(row.get('requests', 0)) for row in results.rows):,}",
         "errors": f"{sum(int(row.get('errors', 0)) for row in results.rows):,}",
         "notes": "\n".join(notes),
