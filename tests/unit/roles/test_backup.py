@@ -5,28 +5,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.wheelhouse.devpi.tests.unit.program import load
 
-ROOT = Path(__file__).parents[3]
-
-
-def _load() -> Any:
-    spec = importlib.util.spec_from_file_location("backup", ROOT / "roles/devpi_backup/files/backup.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["backup"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-backup = _load()
+backup = load("roles/devpi_backup/files/backup.py")
 
 
 @pytest.fixture

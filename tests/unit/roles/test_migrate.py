@@ -6,31 +6,19 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.wheelhouse.devpi.tests.unit.program import load
 
 ROOT = Path(__file__).parents[3]
 DIALECT = ROOT / "plugins/module_utils/_dialect.py"
 FILE = "team/base/own/1.0/own-1.0-py3-none-any.whl"
 
-
-def _load() -> Any:
-    spec = importlib.util.spec_from_file_location("migrate", ROOT / "roles/devpi_server/files/migrate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["migrate"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-migrate = _load()
+migrate = load("roles/devpi_server/files/migrate.py")
 
 
 def _dump(config: dict[str, Any], mirror: dict[str, Any], whitelisted: dict[str, Any]) -> dict[str, Any]:

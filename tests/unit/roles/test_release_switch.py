@@ -9,14 +9,12 @@ The scenario `upgrade` of molecule has the rest: a real devpi, systemd and nginx
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import itertools
 import json
 import os
 import shutil
 import sqlite3
 import stat
-import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,9 +23,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible_collections.wheelhouse.devpi.tests.unit.program import load
 
 PATHS = ("rename", "replace", "unlink", "mkdir")
-PROGRAM = Path(__file__).resolve().parents[3] / "roles/devpi_server/files/switch.py"
+PROGRAM = "roles/devpi_server/files/switch.py"
 
 
 class PowerLossError(BaseException):
@@ -37,12 +36,7 @@ class PowerLossError(BaseException):
 @pytest.fixture
 def switch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """Return the program, with a systemd that does nothing and a server that answers well."""
-    spec = importlib.util.spec_from_file_location("devpi_switch", PROGRAM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
+    module = load(PROGRAM)
     seen = {"version": "2", "serial": 7, "users": {"root": {"indexes": {"up": {"type": "mirror"}}}}}
     monkeypatch.setattr(module, "TRIAL", tmp_path / "systemd")
     monkeypatch.setattr(module, "SPARE", 0)
