@@ -8,6 +8,8 @@ IFS=- read -r name version _tag <<<"$(basename "$wheel")"
 site=http://127.0.0.1:3150 unit=/etc/systemd/system/devpi-postgresql.service
 install -d "$there" "$there/plugin"
 install -d -o devpi -g devpi "$there/data"
+# Others may not be where root is.
+cd "$there"
 runuser -u postgres -- createuser devpi
 runuser -u postgres -- createdb --owner devpi devpi
 (
