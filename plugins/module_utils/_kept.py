@@ -1,36 +1,68 @@
 # Copyright: (c) 2026, The wheelhouse founders
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A page of those files of a project that devpi has in its cache, as devpi itself describes them."""
+"""Those files of a project that devpi has in its cache, as devpi itself describes them."""
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
+import time
+import typing as t
+from dataclasses import dataclass
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, path_of
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._pages import File
 
-_FILE = re.compile(r"/\+[ef]/.+$")
+_FILE = re.compile(r"/\+[ef]/.*?(?P<name>[^/]+)$")
 
 
-def kept_page(client: Client, index: str, project: str) -> bytes:
-    """Return it as compressed JSON. Raises ApiError.
+@dataclass(frozen=True)
+class Kept:
+    """A file in the cache: its name, its place in the index, its SHA-256, and what its page says of it.
 
-    Each file has the URL that devpi knows: without a hash, its place in the cache follows from that, and what is in the
-    cache is not fetched.
+    But the URL is that which devpi fetched it from, and the size is the true one; None where devpi has lost it.
     """
+
+    name: str
+    place: str
+    sha256: str | None
+    last_modified: str
+    file: File
+
+
+def kept_files(client: Client, index: str, project: str, names: t.Container[str] | None = None) -> t.Iterator[Kept]:
+    """Yield the files of a project that are in the cache; only those with one of the ``names``. Raises ApiError."""
     page = f"{client.url}{path_of(index)}/+simple/{quote(project)}/"
-    files = []
     for file in client.page_if_exists(index, project) or []:
-        place = _FILE.search(urlsplit(urljoin(page, file["url"])).path)
-        if place is None:
+        found = _FILE.search(unquote(urlsplit(urljoin(page, file["url"])).path))
+        if found is None or (names is not None and found["name"] not in names):
             continue
-        path = path_of(index) + quote(unquote(place[0]), safe="/+")
-        known = client.describe(path)
+        known = client.describe(path_at(index, found[0]))
         if known is None:
-            raise ApiError(f"{client.url}{path} is sent by what stands in front of devpi-server: write its own url.")
+            raise ApiError(
+                f"{client.url}{path_at(index, found[0])} is sent by what stands in front of devpi-server: write its "
+                "own url."
+            )
         if "last_modified" in known:
-            files.append({**file, "url": known["url"], "size": known.get("size", file.get("size"))})
-    return gzip.compress(json.dumps({"meta": {"api-version": "1.1"}, "name": project, "files": files}).encode())
+            told = {**file, "url": known["url"], "size": known.get("size", file.get("size"))}
+            yield Kept(found["name"], found[0], known["hashes"].get("sha256"), known["last_modified"], told)
+
+
+def path_at(index: str, place: str) -> str:
+    """Return the path on devpi-server of the place of a file in an index."""
+    return path_of(index) + quote(place, safe="/+")
+
+
+def wait_until_kept(client: Client, path: str) -> None:
+    """Wait until a mirror has kept a file that it has sent. Raises ApiError."""
+    end = time.monotonic() + client.timeout
+    pause = 0.01
+    while not client.is_stored(path):
+        if time.monotonic() > end:
+            raise ApiError(
+                f"devpi-server sent the file but has not kept it within {client.timeout} s; see its journal, and "
+                "whether its disk is full (df --human-readable on that host)."
+            )
+        time.sleep(pause)
+        pause = min(2 * pause, 1)

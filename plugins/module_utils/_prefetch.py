@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 import typing as t
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._distribution imp
     normalised_version,
     version_in_file_name,
 )
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._kept import wait_until_kept
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._lock import Lock, Package
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._platforms import (
     Hosts,
@@ -249,13 +249,4 @@ def fetch(client: Client, link: Link, allowed: frozenset[str]) -> None:
             f"{' or '.join(f'{digest[:16]}…' for digest in sorted(allowed))}). Look at what it has, or let devpi_index "
             "take another mirror."
         )
-    end = time.monotonic() + client.timeout
-    pause = 0.01
-    while not client.is_stored(link.path):
-        if time.monotonic() > end:
-            raise ApiError(
-                f"devpi-server sent the file but has not kept it within {client.timeout} s; see its journal, and "
-                "whether its disk is full (df --human-readable on that host)."
-            )
-        time.sleep(pause)
-        pause = min(2 * pause, 1)
+    wait_until_kept(client, link.path)

@@ -4,9 +4,10 @@
 """The way of a mirror from one upstream to another, so that no link leads to the old one and its cache stays.
 
 A PATCH of the URL alone leaves links. devpi 6 keeps the URL of each file until its page is cleared and fetched again
-(``clear_simplelinks_cache`` and ``_update_simplelinks`` in devpi_server/mirror.py, 6.20.3), and devpi 7 until its page
-differs (``get_simplelinks_perstage`` and ``save_links`` in devpi_server/model/remote.py, 7.0.0b4), which _interim.py
-sees to.
+(``clear_simplelinks_cache`` and ``_update_simplelinks`` in devpi_server/mirror.py, 6.20.3). devpi 7 keeps it until its
+page says something else of the file; URLs are not compared (``get_simplelinks_perstage``, ``save_links`` and
+``SimplelinkMeta.__hash__`` in devpi_server/model, 7.0.0b4). So it gets a page for a moment that means the same and
+reads differently.
 
 The way has several steps. From the first on, the URL on the server carries a mark, and the last takes it away, so that
 a run which was killed in between is seen and taken up by the next one. Before the first, devpi 7 is looked at, with a
@@ -23,9 +24,11 @@ from urllib.parse import quote, urlsplit
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, is_loopback, path_of
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import Config, Dialect
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import differing_page, interim_upstream
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._kept import kept_page
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import Interim, interim_upstream
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._kept import Kept, kept_files
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._pages import File, files_on, place_of, sha256_of
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page, Probe, ProbeError
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._sizes import PageOnTheWay
 
 _MARK = re.compile(
     r"#unfinished-(?P<what>switch|look);list=(?P<list>yes|no);expiry=(?P<expiry>\d*)(?:;to=(?P<to>.+))?$"
@@ -43,9 +46,9 @@ NO_SUCH_PAGE = (403, 404, 410)
 """What upstreams answer for a project that they do not have."""
 
 LOSES_SIZES = re.compile(r"7\.0\.0b[1-4]$")
-"""The versions of devpi-server that were seen to stop serving files; see ``differing_page``."""
+"""The versions of devpi-server that were seen to stop serving files; see _sizes.py."""
 
-Pages: t.TypeAlias = "dict[str, bytes | None]"
+Pages: t.TypeAlias = "dict[str, dict[str, File] | None]"
 
 
 def settled(config: Config, dialect: Dialect) -> Config:
@@ -89,21 +92,16 @@ def survey(client: Client, dialect: Dialect, index: str, final: Config) -> Pages
     if {answer.status for answer in answers.values()} == {403}:
         # It may be the login.
         raise ApiError(_no_page(index, answers[projects[0]]))
-    pages: Pages = {}
-    unfit = []
-    for name, answer in answers.items():
-        page = differing_page(answer)
-        if page is None and answer.status == 200:
-            unfit.append(name)
-        else:
-            pages[name] = page
-    if unfit and LOSES_SIZES.match(client.version):
+    pages: Pages = {name: files_on(answer, name) if answer.status == 200 else None for name, answer in answers.items()}
+    unreadable = [name for name, files in pages.items() if files is None and answers[name].status == 200]
+    if unreadable:
         raise ApiError(
-            f"{index}: the new mirror does not give the sizes and the SHA-256 of all files of {_some(unfit)}, and "
-            f"devpi-server {client.version} would no longer serve those that it has of them: take a mirror with pages "
-            "in JSON 1.1 that have both, keep devpi 6, or delete the projects with their files first (DELETE "
-            f"{client.url}{path_of(index)}/{unfit[0]}?force)."
+            f"{index}: devpi finds no files on the pages of {_some(unreadable)}, such as {answers[unreadable[0]].url}: "
+            f"correct mirror_url, take another mirror, or delete what is there of the projects first (DELETE "
+            f"{client.url}{path_of(index)}/{unreadable[0]}?force)."
         )
+    if LOSES_SIZES.match(client.version):
+        _refuse_what_would_be_lost(client, dialect, index, pages)
     return pages
 
 
@@ -113,35 +111,108 @@ def leave_old_upstream(client: Client, dialect: Dialect, index: str, final: Conf
     ``final`` is the configuration that shall come out; the caller writes it afterwards, which takes the mark away.
     ``pages`` is from the survey. Returns the projects, as ``user/index/project``, that may have kept old links.
     """
+    stale = (_leave_6 if dialect.major < 7 else _leave_7)(client, dialect, index, final, pages)
+    return [f"{index}/{name}" for name in stale]
+
+
+def _leave_6(client: Client, dialect: Dialect, index: str, final: Config, _pages: Pages) -> list[str]:
     url, no_list, expiry = _words(dialect)
-    mark = _mark(final, dialect)
-    # A mirror without a list of projects names those that it has in its cache.
-    interim = {**final, url: final[url] + mark, no_list: True}
+    interim = _interim(final, dialect)
     path = path_of(index)
     client.write("PATCH", path, interim)
     cached = client.get(path).get("projects", [])
-    if dialect.major >= 7:
-        stale = _forget(client, path, cached)
-        pages = {name: pages[name] for name in stale if name in pages}
-    else:
-        stale = [name for name in cached if not client.attempt("POST", f"{path}/+simple/{quote(name)}/refresh")]
-        # Of what the new upstream does not have, devpi keeps the links.
-        pages = dict.fromkeys(_missing(client, final[url], stale))
-    if pages:
-        login = urlsplit(final[url]).netloc.rpartition("@")[0]
-        with interim_upstream(pages, Probe(final[url], client.version, client.timeout), login) as server:
-            try:
-                client.write("PATCH", path, {**interim, url: f"{server.url}{mark};to={final[url]}"})
-                renewed = _renew_links(client, index, pages, server.fetched)
-            finally:
-                client.write("PATCH", path, interim)
+    stale = [name for name in cached if not client.attempt("POST", f"{path}/+simple/{quote(name)}/refresh")]
+    # Of what the new upstream does not have, devpi keeps the links.
+    missing = _missing(client, final[url], stale)
+    if missing:
+        with _standing_in(client, dialect, index, final, missing) as server:
+            renewed = _renew_links(client, index, dict.fromkeys(missing), server)
         stale = [name for name in stale if name not in renewed]
-    if dialect.major < 7:
-        if not final.get(no_list):
-            _renew_names(client, path, {**interim, no_list: False, expiry: 1})
-        if expiry not in final:
-            client.write("PATCH", path, [f"{expiry}-="])
-    return [f"{index}/{name}" for name in stale]
+    if not final.get(no_list):
+        _renew_names(client, path, {**interim, no_list: False, expiry: 1})
+    if expiry not in final:
+        client.write("PATCH", path, [f"{expiry}-="])
+    return stale
+
+
+def _leave_7(client: Client, dialect: Dialect, index: str, final: Config, pages: Pages) -> list[str]:
+    path = path_of(index)
+    if not pages:
+        client.write("PATCH", path, _interim(final, dialect))
+        return _forget(client, path, client.get(path).get("projects", []))
+    # At once, because the new upstream's own pages may do harm to files in the cache.
+    with _standing_in(client, dialect, index, final, pages) as server:
+        cached = _forget(client, path, client.get(path).get("projects", []))
+        renewed = _renew_links(client, index, {name: pages[name] for name in cached if name in pages}, server)
+    return [name for name in cached if name not in renewed]
+
+
+def _interim(final: Config, dialect: Dialect) -> Config:
+    """Return the configuration of the way: a mirror without a list of projects names those that it has in its cache."""
+    url, no_list, _expiry = _words(dialect)
+    return {**final, url: final[url] + _mark(final, dialect), no_list: True}
+
+
+@contextlib.contextmanager
+def _standing_in(
+    client: Client, dialect: Dialect, index: str, final: Config, projects: t.Iterable[str]
+) -> t.Iterator[Interim]:
+    """Let a mirror fetch from this module during a ``with`` block, which has no pages of the projects yet."""
+    url = dialect.word("mirror_url")
+    interim = _interim(final, dialect)
+    login = urlsplit(final[url]).netloc.rpartition("@")[0]
+    probe = Probe(final[url], client.version, client.timeout)
+    with interim_upstream(dict.fromkeys(projects), probe, login) as server:
+        try:
+            stand_in = f"{server.url}{_mark(final, dialect)};to={final[url]}"
+            client.write("PATCH", path_of(index), {**interim, url: stand_in})
+            yield server
+        finally:
+            client.write("PATCH", path_of(index), interim)
+
+
+def _refuse_what_would_be_lost(client: Client, dialect: Dialect, index: str, pages: Pages) -> None:
+    """Raise ApiError where devpi would no longer serve files that are in its cache."""
+    without_size = []
+    for project, page in pages.items():
+        files = (page or {}).values()
+        without_hash = {name: place_of(file) for name, file in (page or {}).items() if not sha256_of(file)}
+        for kept in kept_files(client, index, project, without_hash) if without_hash else ():
+            if kept.place != without_hash[kept.name]:
+                continue
+            raise ApiError(
+                f"{index}: the new mirror gives no SHA-256 of {kept.name}, and the same URL or other hash as the file "
+                f"in the cache, which devpi-server {client.version} would no longer serve: take a mirror "
+                "with SHA-256, keep devpi 6, or delete the project with its files first (DELETE "
+                f"{client.url}{path_of(index)}/{project}?force)."
+            )
+        if any(file["size"] is None for file in files):
+            without_size.append(project)
+    if without_size and not _reaches_this_host(client, dialect, path_of(index)):
+        raise ApiError(
+            f"{index}: the new mirror gives no sizes on the pages of {_some(without_size)}, and devpi-server "
+            f"{client.version} would no longer serve what it has of them, unless this module stands in for the new "
+            "mirror for a moment. But devpi-server does not reach 127.0.0.1 of this host: run the task where it does, "
+            "take a proxy for 127.0.0.1 out of its environment (NO_PROXY), or take a mirror with pages in JSON 1.1."
+        )
+
+
+def _reaches_this_host(client: Client, dialect: Dialect, path: str) -> bool:
+    """Tell whether devpi fetches from this module where it stands in for the upstream."""
+    url, no_list, _expiry = _words(dialect)
+    found = client.get(f"{path}?no_projects=")
+    if is_on_its_way(found, dialect):
+        # The run that was killed looked.
+        return True
+    found.pop("projects", None)
+    with interim_upstream({NO_PROJECT: None}, Probe(found[url], client.version, client.timeout)) as server:
+        try:
+            stand_in = f"{server.url}{_mark(found, dialect, 'look')};to={found[url]}"
+            client.write("PATCH", path, {**found, url: stand_in, no_list: True})
+            client.attempt("GET", f"{path}/+simple/{NO_PROJECT}/")
+        finally:
+            client.write("PATCH", path, found)
+    return NO_PROJECT in server.fetched
 
 
 def _projects_with_files(client: Client, dialect: Dialect, path: str) -> list[str]:
@@ -210,24 +281,31 @@ def _no_page(index: str, answer: Page) -> str:
     )
 
 
-def _renew_links(client: Client, index: str, pages: Pages, fetched: t.Container[str]) -> list[str]:
-    """Let devpi fetch the pages of the projects. Returns those that it took, by what was ``fetched``.
+def _renew_links(client: Client, index: str, pages: Pages, server: Interim) -> list[str]:
+    """Let devpi fetch the pages of the projects from the server. Returns those that it took.
 
     Where the new upstream has no page of one, its page gets those files that are in the cache.
     """
     renewed = []
-    path = path_of(index)
-    for name, page in pages.items():
-        if page is None:
-            try:
-                pages[name] = kept_page(client, index, name)
-            except ApiError:
-                continue
-        succeeded = client.attempt("POST", f"{path}/+simple/{quote(name)}/refresh")
-        if name not in fetched:
+    for name, files in pages.items():
+        page = PageOnTheWay(client, index, name, files, server)
+        kept: dict[str, Kept] = {}
+        try:
+            if files is None:
+                page.have_kept_files()
+            elif LOSES_SIZES.match(client.version):
+                kept = page.have_sizes()
+        except ApiError:
+            continue
+        succeeded = page.show()
+        if name not in server.fetched:
             # It does not reach this host, and clients should not wait for that.
             break
         if succeeded:
+            if files is not None:
+                page.show_true(but_of=kept)
+            for file in kept.values():
+                page.keep(file)
             renewed.append(name)
     return renewed
 
