@@ -12,7 +12,7 @@ import typing as t
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import quote, unquote, urljoin
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import JSON_TYPE
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._connections import Sink
@@ -27,12 +27,29 @@ FILES = "/+files/"
 
 @dataclass(frozen=True)
 class Offer:
-    """A file, which ``write`` sends. ``before`` is called each time before it, and tells whether it may be sent."""
+    """A file, which ``write`` sends. ``before_end`` is called before its last part, and tells whether that may go."""
 
     size: int
     last_modified: str
     write: t.Callable[[Sink], None]
-    before: t.Callable[[], bool]
+    before_end: t.Callable[[], bool]
+
+
+class _Holding:
+    """Hands on what is written, one part late."""
+
+    def __init__(self, into: Sink) -> None:
+        self._into = into
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        """Hand on the part before this one."""
+        self.end()
+        self._held = bytes(data)
+
+    def end(self) -> None:
+        """Hand on the last part."""
+        self._into.write(self._held)
 
 
 class Interim(ThreadingHTTPServer):
@@ -40,22 +57,27 @@ class Interim(ThreadingHTTPServer):
 
     It asks with the login of the upstream, which devpi would not send to where it was sent on. ``login`` becomes part
     of its own URL, because devpi sends that when it fetches a file. ``fetched`` holds the projects whose page was asked
-    for, ``files`` what it offers at ``url_of``.
+    for, ``files`` what it offers at ``url_of``. ``former`` is the URL of the one of a run that was killed.
     """
 
     daemon_threads = True
 
-    def __init__(self, pages: dict[str, bytes | None], upstream: Probe, login: str) -> None:
+    def __init__(self, pages: dict[str, bytes | None], upstream: Probe, login: str, former: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://{login}{'@' if login else ''}127.0.0.1:{self.server_port}/"
         self.pages = pages
         self.upstream = upstream
         self.fetched: set[str] = set()
         self.files: dict[str, Offer] = {}
+        self._former_port = urlsplit(former).port
 
     def url_of(self, name: str) -> str:
         """Return the URL of a file."""
-        return f"http://127.0.0.1:{self.server_port}{FILES}{quote(name)}"
+        return _file_url(self.server_port, name)
+
+    def former_url_of(self, name: str) -> str:
+        """Return the URL that a file had in the run that was killed."""
+        return _file_url(self._former_port, name)
 
     def handle_error(self, request: t.Any, client_address: t.Any) -> None:
         """Say nothing of clients that hang up: what a module prints is its result."""
@@ -84,14 +106,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(200, JSON_TYPE, page, {"Content-Encoding": "gzip"})
 
     def _send_file(self, offer: Offer | None) -> None:
-        if offer is None or not offer.before():
-            self._reply(503, "text/plain", b"no such file now")
+        if offer is None:
+            self._reply(404, "text/plain", b"no such file")
             return
         self.send_response(200)
         self.send_header("Content-Length", str(offer.size))
         self.send_header("Last-Modified", offer.last_modified)
         self.end_headers()
-        offer.write(self.wfile)
+        holding = _Holding(self.wfile)
+        offer.write(holding)
+        if offer.before_end():
+            holding.end()
 
     def _hand_on(self, project: str) -> None:
         try:
@@ -110,6 +135,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+def _file_url(port: int | None, name: str) -> str:
+    return f"http://127.0.0.1:{port}{FILES}{quote(name)}"
+
+
 def absolute(page: Page) -> str:
     """Return the text of a page so that its links lead to the same places from everywhere."""
     if page.status != 200:
@@ -122,9 +151,11 @@ def absolute(page: Page) -> str:
 
 
 @contextmanager
-def interim_upstream(pages: dict[str, bytes | None], upstream: Probe, login: str = "") -> t.Iterator[Interim]:
+def interim_upstream(
+    pages: dict[str, bytes | None], upstream: Probe, login: str = "", former: str = ""
+) -> t.Iterator[Interim]:
     """Let an Interim answer on a free port of loopback during a ``with`` block. Raises OSError where there is none."""
-    with Interim(pages, upstream, login) as server:
+    with Interim(pages, upstream, login, former) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 import typing as t
@@ -31,22 +32,36 @@ class Kept:
     file: File
 
 
-def kept_files(client: Client, index: str, project: str, names: t.Container[str] | None = None) -> t.Iterator[Kept]:
-    """Yield the files of a project that are in the cache; only those with one of the ``names``. Raises ApiError."""
+def kept_files(
+    client: Client, index: str, project: str, places: t.Mapping[str, t.Sequence[str]] | None = None
+) -> t.Iterator[Kept]:
+    """Yield the files of a project that are in the cache. Raises ApiError.
+
+    With ``places``, only those with one of their names; what is not where its page says, may be at one of these places.
+    """
     page = f"{client.url}{path_of(index)}/+simple/{quote(project)}/"
     for file in client.page_if_exists(index, project) or []:
         found = _FILE.search(unquote(urlsplit(urljoin(page, file["url"])).path))
-        if found is None or (names is not None and found["name"] not in names):
+        if found is None or (places is not None and found["name"] not in places):
             continue
-        known = client.describe(path_at(index, found[0]))
-        if known is None:
-            raise ApiError(
-                f"{client.url}{path_at(index, found[0])} is sent by what stands in front of devpi-server: write its "
-                "own url."
-            )
-        if "last_modified" in known:
-            told = {**file, "url": known["url"], "size": known.get("size", file.get("size"))}
-            yield Kept(found["name"], found[0], known["hashes"].get("sha256"), known["last_modified"], told)
+        kept = _kept_at(client, index, found["name"], found[0], file)
+        for place in (places or {}).get(found["name"], ()):
+            if kept is None and place != found[0]:
+                with contextlib.suppress(ApiError):
+                    kept = _kept_at(client, index, found["name"], place, {**file, "hashes": {}})
+        if kept is not None:
+            yield kept
+
+
+def _kept_at(client: Client, index: str, name: str, place: str, file: File) -> Kept | None:
+    path = path_at(index, place)
+    known = client.describe(path)
+    if known is None:
+        raise ApiError(f"{client.url}{path} is sent by what stands in front of devpi-server: write its own url.")
+    if "last_modified" not in known:
+        return None
+    told = {**file, "url": known["url"], "size": known.get("size", file.get("size"))}
+    return Kept(name, place, known["hashes"].get("sha256"), known["last_modified"], told)
 
 
 def path_at(index: str, place: str) -> str:

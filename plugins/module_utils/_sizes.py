@@ -77,16 +77,23 @@ class PageOnTheWay:
         self._said = {kept.place: kept.file for kept in kept_files(self._client, self._index, self._project)}
 
     def have_sizes(self) -> dict[str, Kept]:
-        """Return those files in the cache whose size the page does not tell, and say it. Raises ApiError."""
-        without = {name: file for name, file in self._files.items() if file["size"] is None and sha256_of(file)}
+        """Return those files in the cache whose size the page does not tell, and say it. Raises ApiError.
+
+        A run that was killed may have left one in both places, while the page names the one that it is not in.
+        """
+        places = {
+            name: [place_of(file), place_of(_copy(file, self._server.former_url_of(name)))]
+            for name, file in self._files.items()
+            if file["size"] is None and sha256_of(file)
+        }
         found = {}
-        for kept in kept_files(self._client, self._index, self._project, without) if without else ():
-            file = without[kept.name]
+        for kept in kept_files(self._client, self._index, self._project, places) if places else ():
+            name, file = kept.name, self._files[kept.name]
             if kept.sha256 == sha256_of(file) and kept.file["size"] is not None:
-                found[kept.name] = kept
+                found[name] = kept
                 is_there = kept.place == place_of(file)
-                said = {**self._said[kept.name], "size": kept.file["size"]} if is_there else kept.file
-                self._said = {**self._said, kept.name: said}
+                said = {**self._said[name], "size": kept.file["size"]} if is_there else kept.file
+                self._said = {**self._said, name: said}
         return found
 
     def show_true(self, but_of: t.Container[str]) -> bool:
@@ -101,8 +108,8 @@ class PageOnTheWay:
         name, final = kept.name, self._files[kept.name]
         here = {**final, "url": self._server.url_of(name)}
         copy, path = kept.file, path_at(self._index, place_of(final))
-        if place_of(copy) == place_of(final):
-            copy = {**here, "hashes": {}, "size": copy["size"]}
+        if kept.place == place_of(final):
+            copy = {**_copy(final, here["url"]), "size": copy["size"]}
             self._offer(kept, path, lambda: True)
             if not (self.show({name: copy}) and self._fetched(path_at(self._index, place_of(copy)))):
                 self.show({name: final})
@@ -139,3 +146,8 @@ class PageOnTheWay:
         # A run that was killed may have done it.
         with contextlib.suppress(ApiError):
             self._client.write("DELETE", f"{path}?force")
+
+
+def _copy(file: File, url: str) -> File:
+    """Return a file without hashes, whose place follows from its URL."""
+    return {**file, "url": url, "hashes": {}}

@@ -162,7 +162,8 @@ def _standing_in(
     interim = _interim(final, dialect)
     login = urlsplit(final[url]).netloc.rpartition("@")[0]
     probe = Probe(final[url], client.version, client.timeout)
-    with interim_upstream(dict.fromkeys(projects), probe, login) as server:
+    former = client.get(f"{path_of(index)}?no_projects=")[url]
+    with interim_upstream(dict.fromkeys(projects), probe, login, former) as server:
         try:
             stand_in = f"{server.url}{_mark(final, dialect)};to={final[url]}"
             client.write("PATCH", path_of(index), {**interim, url: stand_in})
@@ -176,9 +177,9 @@ def _refuse_what_would_be_lost(client: Client, dialect: Dialect, index: str, pag
     without_size = []
     for project, page in pages.items():
         files = (page or {}).values()
-        without_hash = {name: place_of(file) for name, file in (page or {}).items() if not sha256_of(file)}
-        for kept in kept_files(client, index, project, without_hash) if without_hash else ():
-            if kept.place != without_hash[kept.name]:
+        places = {name: (place_of(file),) for name, file in (page or {}).items() if not sha256_of(file)}
+        for kept in kept_files(client, index, project, places) if places else ():
+            if kept.place not in places[kept.name]:
                 continue
             raise ApiError(
                 f"{index}: the new mirror gives no SHA-256 of {kept.name}, and the same URL or other hash as the file "
