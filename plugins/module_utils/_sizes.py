@@ -43,7 +43,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._pages import (
 )
 
 ATTEMPTS = 3
-"""How often devpi is asked to fetch a file from the module before it is left to fetch it from the new upstream."""
+"""How often devpi is asked to fetch a file from the module before the run fails."""
 
 
 class PageOnTheWay:
@@ -101,31 +101,31 @@ class PageOnTheWay:
         return self.show({name: file for name, file in self._files.items() if name not in but_of})
 
     def keep(self, kept: Kept) -> None:
-        """Let a file in the cache become what the new upstream says of it. Raises ApiError.
-
-        Where devpi does not get it back, it fetches it from the new upstream when it is asked for.
-        """
+        """Let a file in the cache become what the new upstream says of it. Raises ApiError."""
         name, final = kept.name, self._files[kept.name]
         here = {**final, "url": self._server.url_of(name)}
         copy, path = kept.file, path_at(self._index, place_of(final))
         if kept.place == place_of(final):
             copy = {**_copy(final, here["url"]), "size": copy["size"]}
             self._offer(kept, path, lambda: True)
-            if not (self.show({name: copy}) and self._fetched(path_at(self._index, place_of(copy)))):
-                self.show({name: final})
-                return
+            self.show({name: copy})
+            self._fetch(path_at(self._index, place_of(copy)))
         copy_path = path_at(self._index, place_of(copy))
-        self._delete(path)
         self._offer(kept, copy_path, lambda: self.show({name: final}))
-        for _attempt in range(ATTEMPTS):
+        for left in reversed(range(ATTEMPTS)):
+            if self._said[name] is not copy:
+                self.show({name: copy})
+            self._delete(path)
             # The place has its URL from this page, and keeps it.
             self.show({name: in_other_words(here)})
             self.show({name: copy})
-            self._fetched(path)
-            if self._said[name] is final:
+            try:
+                self._fetch(path)
                 break
-        else:
-            self.show({name: final})
+            except ApiError:
+                # Somebody who asked for it when it was deleted may have brought it back.
+                if left == 0:
+                    raise
         self._delete(copy_path)
 
     def _offer(self, kept: Kept, path: str, before: t.Callable[[], bool]) -> None:
@@ -133,14 +133,10 @@ class PageOnTheWay:
             kept.name: Offer(kept.file["size"], kept.last_modified, lambda into: self._client.fetch(path, into), before)
         }
 
-    def _fetched(self, path: str) -> bool:
-        try:
-            with Path(os.devnull).open("wb") as nowhere:
-                self._client.fetch_from_upstream(path, nowhere)
-            wait_until_kept(self._client, path)
-        except ApiError:
-            return False
-        return True
+    def _fetch(self, path: str) -> None:
+        with Path(os.devnull).open("wb") as nowhere:
+            self._client.fetch_from_upstream(path, nowhere)
+        wait_until_kept(self._client, path)
 
     def _delete(self, path: str) -> None:
         # A run that was killed may have done it.

@@ -140,8 +140,9 @@ def _leave_7(client: Client, dialect: Dialect, index: str, final: Config, pages:
     if not pages:
         client.write("PATCH", path, _interim(final, dialect))
         return _forget(client, path, client.get(path).get("projects", []))
+    former = client.get(f"{path}?no_projects=")[dialect.mirror_url]
     # At once, because the new upstream's own pages may do harm to files in the cache.
-    with _standing_in(client, dialect, index, final, pages) as server:
+    with _standing_in(client, dialect, index, final, pages, former) as server:
         cached = _forget(client, path, client.get(path).get("projects", []))
         renewed = _renew_links(client, index, {name: pages[name] for name in cached if name in pages}, server)
     return [name for name in cached if name not in renewed]
@@ -155,21 +156,19 @@ def _interim(final: Config, dialect: Dialect) -> Config:
 
 @contextlib.contextmanager
 def _standing_in(
-    client: Client, dialect: Dialect, index: str, final: Config, projects: t.Iterable[str]
+    client: Client, dialect: Dialect, index: str, final: Config, projects: t.Iterable[str], former: str = ""
 ) -> t.Iterator[Interim]:
     """Let a mirror fetch from this module during a ``with`` block, which has no pages of the projects yet."""
     url = dialect.word("mirror_url")
     interim = _interim(final, dialect)
     login = urlsplit(final[url]).netloc.rpartition("@")[0]
     probe = Probe(final[url], client.version, client.timeout)
-    former = client.get(f"{path_of(index)}?no_projects=")[url]
     with interim_upstream(dict.fromkeys(projects), probe, login, former) as server:
-        try:
-            stand_in = f"{server.url}{_mark(final, dialect)};to={final[url]}"
-            client.write("PATCH", path_of(index), {**interim, url: stand_in})
-            yield server
-        finally:
-            client.write("PATCH", path_of(index), interim)
+        stand_in = f"{server.url}{_mark(final, dialect)};to={final[url]}"
+        client.write("PATCH", path_of(index), {**interim, url: stand_in})
+        yield server
+        # Not after a failure: the pages of the new upstream might do harm to what the next run takes up.
+        client.write("PATCH", path_of(index), interim)
 
 
 def _refuse_what_would_be_lost(client: Client, dialect: Dialect, index: str, pages: Pages) -> None:
@@ -182,10 +181,10 @@ def _refuse_what_would_be_lost(client: Client, dialect: Dialect, index: str, pag
             if kept.place not in places[kept.name]:
                 continue
             raise ApiError(
-                f"{index}: the new mirror gives no SHA-256 of {kept.name}, and the same URL or other hash as the file "
-                f"in the cache, which devpi-server {client.version} would no longer serve: take a mirror "
-                "with SHA-256, keep devpi 6, or delete the project with its files first (DELETE "
-                f"{client.url}{path_of(index)}/{project}?force)."
+                f"{index}: the new mirror gives no SHA-256 of {kept.name}, and devpi-server {client.version} would no "
+                "longer serve the one in its cache, which has the same URL or the same other hash: take a mirror with "
+                f"SHA-256, keep devpi 6, or delete the project with its files first (DELETE {client.url}"
+                f"{path_of(index)}/{project}?force)."
             )
         if any(file["size"] is None for file in files):
             without_size.append(project)

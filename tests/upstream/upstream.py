@@ -35,8 +35,9 @@ class Behaviour:
     """How the upstream answers.
 
     ``projects`` maps the normalised name of a project to its files, each with its content. ``listing`` tells whether
-    the root lists them, ``json`` whether there are JSON pages beside the HTML ones, ``hashes`` and ``upload_times``
-    what they tell of a file, and ``files_at`` is the URL of another upstream that has the files.
+    the root lists them, ``json`` whether there are JSON pages beside the HTML ones, in version 1.0 where they tell no
+    ``sizes``, ``hashes`` and ``upload_times`` what they tell of a file, and ``files_at`` is the URL of another upstream
+    that has the files.
     ``serial`` is sent with each page, and changes by ``serial_step`` each time. ``unknown_status`` is the answer for a
     project or a file that is not there. ``content_type`` overrides the right one, ``etag`` is sent with each page.
     ``login`` is the user and the password (``user:password``) without which the answer is 401.
@@ -48,6 +49,7 @@ class Behaviour:
     projects: dict[str, dict[str, str]] = field(default_factory=dict)
     listing: bool = True
     json: bool = True
+    sizes: bool = True
     hashes: bool = True
     upload_times: bool = False
     files_at: str = ""
@@ -94,7 +96,8 @@ class Upstream:
             return None
         files = self.files(project)
         if as_json:
-            return json.dumps({"meta": {"api-version": "1.1"}, "name": project, "files": files})
+            version = "1.1" if self.behaviour.sizes else "1.0"
+            return json.dumps({"meta": {"api-version": version}, "name": project, "files": files})
         return _html(
             (file["url"] + "".join(f"#{kind}={digest}" for kind, digest in file["hashes"].items()), file["filename"])
             for file in files
@@ -114,9 +117,10 @@ class Upstream:
         file: dict[str, Any] = {
             "filename": name,
             "url": f"{self.behaviour.files_at or self.url}/files/{name}",
-            "size": len(content.encode()),
             "hashes": {"sha256": hashlib.sha256(content.encode()).hexdigest()} if self.behaviour.hashes else {},
         }
+        if self.behaviour.sizes:
+            file["size"] = len(content.encode())
         if self.behaviour.upload_times:
             file["upload-time"] = "2026-01-02T03:04:05.000000Z"
         return file
