@@ -103,14 +103,21 @@ mirror_url:
     - Of a project that the new mirror does not have, the files in the cache stay and its other files go. With both
       versions, the mirror points at the module for a moment for that too.
     - Before anything changes, a switch with devpi 7 is refused where there are files in the cache and the new mirror
-      does not answer, or C(url) is not on loopback. Check mode does not see that. With devpi 6, RV(stale_projects)
+      does not answer or has pages that devpi finds no files on, or C(url) is not on loopback. Check mode does not see that. With devpi 6, RV(stale_projects)
       names the projects whose page did not come, and where C(url) is not on loopback, those that the new mirror does
       not have.
-    - With 7.0.0b4, it is also refused where there are files in the cache and the new mirror gives no sizes and SHA-256
-      on their pages, as those in HTML and in JSON 1.0 do. Where such a page changes, 7.0.0b4 answers 500 for the files
-      of it that are in its cache, switched or not, unless what stands in front of it serves them straight from disk.
-    - Where the new mirror gives no hashes at all, devpi 6 fetches a file again when it is asked for. It keeps the old
-      one at its old URL.
+    - Where the page of a mirror gives no sizes, as those in HTML and in JSON 1.0 do, and something else of a file
+      changes on it, 7.0.0b4 answers 500 for that file in its cache, switched or not, unless what stands in front of it
+      serves it straight from disk. A switch does not do that. Files in the cache that the new mirror gives no size of,
+      are moved one after the other, devpi fetching each from the module; that takes twelve requests and room for a copy
+      of it, and one request for each file on their pages. Where the module is killed then, a file may be missing until
+      the next run, and the only one of a project, for a moment, is fetched again. And what was on the pages when the
+      mirror was switched, does not break by files that come later.
+    - With 7.0.0b4, a switch is also refused where the new mirror gives no SHA-256 of a file in the cache, and the same
+      URL or the same other hash; and where it gives no sizes, and devpi-server does not reach 127.0.0.1 of the host
+      that the module runs on.
+    - Where the new mirror gives no hashes at all, devpi fetches a file again when it is asked for. It keeps the old one
+      at its old URL.
     - A new mirror needs it. devpi-server dies at its next start of a mirror without it.
     - User and password in it are not shown in diffs or logs, but devpi itself shows them to everybody.
   type: str

@@ -73,11 +73,11 @@ class Interim(ThreadingHTTPServer):
 
     def url_of(self, name: str) -> str:
         """Return the URL of a file."""
-        return _file_url(self.server_port, name)
+        return file_url(self.server_port, name)
 
     def former_url_of(self, name: str) -> str:
         """Return the URL that a file had in the run that was killed."""
-        return _file_url(self._former_port, name)
+        return file_url(self._former_port, name)
 
     def handle_error(self, request: t.Any, client_address: t.Any) -> None:
         """Say nothing of clients that hang up: what a module prints is its result."""
@@ -135,7 +135,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def _file_url(port: int | None, name: str) -> str:
+def file_url(port: int | None, name: str) -> str:
+    """Return the URL that a file has on such a server."""
     return f"http://127.0.0.1:{port}{FILES}{quote(name)}"
 
 

@@ -24,10 +24,10 @@ import contextlib
 import os
 import typing as t
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, path_of
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import Interim, Offer
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import Interim, Offer, file_url
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._kept import (
     Kept,
     kept_files,
@@ -109,7 +109,11 @@ class PageOnTheWay:
             copy = {**_copy(final, here["url"]), "size": copy["size"]}
             self._offer(kept, path, lambda: True)
             self.show({name: copy})
-            self._fetch(path_at(self._index, place_of(copy)))
+            try:
+                self._fetch(path_at(self._index, place_of(copy)))
+            except ApiError:
+                self.show({name: {**in_other_words(final), "size": copy["size"]}})
+                raise
         copy_path = path_at(self._index, place_of(copy))
         self._offer(kept, copy_path, lambda: self.show({name: final}))
         for left in reversed(range(ATTEMPTS)):
@@ -147,3 +151,11 @@ class PageOnTheWay:
 def _copy(file: File, url: str) -> File:
     """Return a file without hashes, whose place follows from its URL."""
     return {**file, "url": url, "hashes": {}}
+
+
+def is_in_between(client: Client, index: str, project: str, former: str) -> bool:
+    """Tell whether a run was killed while the page of a project named a copy. ``former`` is the URL that it left."""
+    if urlsplit(former).hostname != "127.0.0.1":
+        return False
+    folder = place_of(_copy({}, file_url(urlsplit(former).port, "")))
+    return any(folder in unquote(file["url"]) for file in client.page_if_exists(index, project) or ())

@@ -28,7 +28,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import I
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._kept import Kept, kept_files
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._pages import File, files_on, place_of, sha256_of
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page, Probe, ProbeError
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._sizes import PageOnTheWay
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._sizes import PageOnTheWay, is_in_between
 
 _MARK = re.compile(
     r"#unfinished-(?P<what>switch|look);list=(?P<list>yes|no);expiry=(?P<expiry>\d*)(?:;to=(?P<to>.+))?$"
@@ -78,7 +78,7 @@ def survey(client: Client, dialect: Dialect, index: str, final: Config) -> Pages
     if dialect.major < 7:
         return {}
     url = dialect.word("mirror_url")
-    projects = _projects_with_files(client, dialect, path_of(index))
+    projects = _projects_with_files(client, dialect, index)
     if not projects:
         return {}
     if not is_loopback(urlsplit(client.url).hostname or ""):
@@ -139,11 +139,11 @@ def _leave_7(client: Client, dialect: Dialect, index: str, final: Config, pages:
     path = path_of(index)
     if not pages:
         client.write("PATCH", path, _interim(final, dialect))
-        return _forget(client, path, client.get(path).get("projects", []))
+        return _forget(client, index)
     former = client.get(f"{path}?no_projects=")[dialect.mirror_url]
     # At once, because the new upstream's own pages may do harm to files in the cache.
     with _standing_in(client, dialect, index, final, pages, former) as server:
-        cached = _forget(client, path, client.get(path).get("projects", []))
+        cached = _forget(client, index, former)
         renewed = _renew_links(client, index, {name: pages[name] for name in cached if name in pages}, server)
     return [name for name in cached if name not in renewed]
 
@@ -215,33 +215,36 @@ def _reaches_this_host(client: Client, dialect: Dialect, path: str) -> bool:
     return NO_PROJECT in server.fetched
 
 
-def _projects_with_files(client: Client, dialect: Dialect, path: str) -> list[str]:
+def _projects_with_files(client: Client, dialect: Dialect, index: str) -> list[str]:
     """Let devpi 7 forget the links of all other projects, which it fetches again when they are asked for."""
     url, no_list, _expiry = _words(dialect)
+    path = path_of(index)
     found = client.get(f"{path}?no_projects=")
     if is_on_its_way(found, dialect):
         # The server names what it has already.
-        return _forget(client, path, client.get(path).get("projects", []))
+        return _forget(client, index, found[url])
     found.pop("projects", None)
     before = settled(found, dialect)
     try:
         looked_at = {**before, url: before[url] + _mark(before, dialect, "look"), no_list: True}
         client.write("PATCH", path, looked_at)
-        return _forget(client, path, client.get(path).get("projects", []))
+        return _forget(client, index)
     finally:
         client.write("PATCH", path, {**before, no_list: bool(before.get(no_list))})
 
 
-def _forget(client: Client, path: str, cached: t.Sequence[str]) -> list[str]:
+def _forget(client: Client, index: str, former: str = "") -> list[str]:
     """Let devpi 7 forget the links of the projects that have no file in its cache. Returns the others.
 
     No file goes, because none has this version; but where no other file is left, devpi deletes the links of the project
     (``del_versiondata`` in devpi_server/model/remote.py, 7.0.0b4), and fetches them from the new upstream when they are
-    asked for.
+    asked for. ``former`` is the URL that a killed run left: its page may name a file where it is not yet.
     """
-    for name in cached:
-        with contextlib.suppress(ApiError):
-            client.write("DELETE", f"{path}/{quote(name)}/{NO_VERSION}?force")
+    path = path_of(index)
+    for name in client.get(path).get("projects", []):
+        if not is_in_between(client, index, name, former):
+            with contextlib.suppress(ApiError):
+                client.write("DELETE", f"{path}/{quote(name)}/{NO_VERSION}?force")
     return t.cast("list[str]", client.get(path).get("projects", []))
 
 

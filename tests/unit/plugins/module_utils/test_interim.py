@@ -1,22 +1,20 @@
 # Copyright: (c) 2026, The wheelhouse founders
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The pages that devpi 7 takes for others, and the upstream that has them for a moment."""
+"""The upstream that stands in for another for a moment."""
 
 from __future__ import annotations
 
-import gzip
 import http.client
 import json
-import re
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import JSON_TYPE
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import (
+    Offer,
     absolute,
-    differing_page,
     interim_upstream,
 )
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page, Probe
@@ -33,48 +31,6 @@ def page(text: str, status: int = 200, kind: str = JSON_TYPE) -> Page:
 def told(version: str = "1.1", *files: dict[str, Any]) -> str:
     """Return the text of a page in JSON."""
     return json.dumps({"meta": {"api-version": version}, "name": "p", "files": files})
-
-
-@pytest.mark.parametrize("version", ["1.1", "1.4"])
-def test_it_says_the_same_in_other_words(version: str) -> None:
-    files = [{**FILE, "yanked": "broken", "requires-python": ">=3.9"}, {**FILE, "requires-python": None}, FILE]
-    answer = page(told(version, *files))
-    made, later = differing_page(answer), differing_page(answer)
-    assert made is not None
-    assert later is not None
-    any_python, again = (json.loads(gzip.decompress(text))["files"][-1]["requires-python"] for text in (made, later))
-    assert re.fullmatch(r">=0\.\d+", any_python)
-    assert any_python != again
-    absolute = {**FILE, "url": "https://new.example/p-1.zip"}
-    assert json.loads(gzip.decompress(made)) == {
-        "meta": {"api-version": "1.1"},
-        "name": "p",
-        "files": [
-            {**absolute, "yanked": "broken", "requires-python": f"{any_python},>=3.9"},
-            {**absolute, "requires-python": any_python},
-            {**absolute, "requires-python": any_python},
-        ],
-    }
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        page(told("1.1", FILE), status=404),
-        page(told("1.1", FILE), kind="text/html"),
-        page(told("1.0", FILE)),
-        page(told("2.1", FILE)),
-        page(told("1.1", FILE, {**FILE, "size": None})),
-        page(told("1.1", {key: value for key, value in FILE.items() if key != "size"})),
-        page(told("1.1", {**FILE, "hashes": {"md5": "abc"}})),
-        page("<html>"),
-        page("[]"),
-        page("{}"),
-        page('{"meta": {"api-version": 1.1}, "files": []}'),
-    ],
-)
-def test_what_would_do_harm_is_left_alone(answer: Page) -> None:
-    assert differing_page(answer) is None
 
 
 @pytest.mark.parametrize(
@@ -118,3 +74,27 @@ def test_an_interim_upstream() -> None:
             assert server.fetched == {"p", "gone"}
         with pytest.raises(ConnectionRefusedError):
             ask("/p/")
+
+
+def test_a_file_ends_when_it_may() -> None:
+    ends = [False, True]
+    with interim_upstream({}, Probe("http://127.0.0.1:1/", "7.0.0b4", 5), "", "http://u:p@127.0.0.1:2345/x") as server:
+        assert server.former_url_of("p l+1.zip") == "http://127.0.0.1:2345/+files/p%20l%2B1.zip"
+        port = urlsplit(server.url_of("p-1.zip")).port
+
+        def write(sink: Any) -> None:
+            for part in (b"a", b"b", b"c"):
+                sink.write(part)
+
+        server.files["p-1.zip"] = Offer(3, "2026-01-02T03:04:05Z", write, lambda: ends.pop(0))
+
+        def ask(name: str) -> http.client.HTTPResponse:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", f"/+files/{name}")
+            return connection.getresponse()
+
+        with pytest.raises(http.client.IncompleteRead):
+            ask("p-1.zip").read()
+        answer = ask("p-1.zip")
+        assert (answer.headers["Last-Modified"], answer.read()) == ("2026-01-02T03:04:05Z", b"abc")
+        assert ask("p-2.zip").status == 404
