@@ -103,9 +103,9 @@ mirror_url:
     - Of a project that the new mirror does not have, the files in the cache stay and its other files go. With both
       versions, the mirror points at the module for a moment for that too.
     - Before anything changes, a switch with devpi 7 is refused where there are files in the cache and the new mirror
-      does not answer or has pages that devpi finds no files on, or C(url) is not on loopback. Check mode does not see that. With devpi 6, RV(stale_projects)
-      names the projects whose page did not come, and where C(url) is not on loopback, those that the new mirror does
-      not have.
+      does not answer or has pages that devpi finds no files on, or C(url) is not on loopback. Check mode does not see
+      that. With devpi 6, RV(stale_projects) names the projects whose page did not come, and where C(url) is not on
+      loopback, those that the new mirror does not have.
     - Where the page of a mirror gives no sizes, as those in HTML and in JSON 1.0 do, and something else of a file
       changes on it, 7.0.0b4 answers 500 for that file in its cache, switched or not, unless what stands in front of it
       serves it straight from disk. A switch does not do that. Files in the cache that the new mirror gives no size of,
