@@ -10,7 +10,7 @@ file, and let the page get another one.
 
 It does not touch a file of which the page says what it said before. And a file that it does not have gets its size when
 it has come in (``iter_cache_remote_file``), whatever its page has become meanwhile. So devpi fetches each such file
-that it has from the module, and while it waits for the first byte, its page becomes what the new upstream says of it.
+that it has from the module, and while it waits for the end of it, its page becomes what the new upstream says of it.
 
 The file comes from devpi itself, which has a copy of it meanwhile, at the place of a file without hashes. There it is
 offered, and there the next run finds it where this one is killed. The copy has to be in the page when the file is
@@ -108,7 +108,7 @@ class PageOnTheWay:
         if kept.place == place_of(final):
             copy = {**_copy(final, here["url"]), "size": copy["size"]}
             self._offer(kept, path, lambda: True)
-            self.show({name: copy})
+            self._must_show(name, copy)
             try:
                 self._fetch(path_at(self._index, place_of(copy)))
             except ApiError:
@@ -118,11 +118,11 @@ class PageOnTheWay:
         self._offer(kept, copy_path, lambda: self.show({name: final}))
         for left in reversed(range(ATTEMPTS)):
             if self._said[name] is not copy:
-                self.show({name: copy})
+                self._must_show(name, copy)
             self._delete(path)
             # The place has its URL from this page, and keeps it.
-            self.show({name: in_other_words(here)})
-            self.show({name: copy})
+            self._must_show(name, in_other_words(here))
+            self._must_show(name, copy)
             try:
                 self._fetch(path)
                 break
@@ -131,6 +131,13 @@ class PageOnTheWay:
                 if left == 0:
                     raise
         self._delete(copy_path)
+
+    def _must_show(self, name: str, said: File) -> None:
+        if not self.show({name: said}):
+            raise ApiError(
+                f"devpi-server at {self._client.url} did not take a page of {self._project} from this module: see its "
+                "journal."
+            )
 
     def _offer(self, kept: Kept, path: str, before: t.Callable[[], bool]) -> None:
         self._server.files = {
