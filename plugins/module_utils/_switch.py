@@ -166,9 +166,14 @@ def _standing_in(
     with interim_upstream(dict.fromkeys(projects), probe, login, former) as server:
         stand_in = f"{server.url}{_mark(final, dialect)};to={final[url]}"
         client.write("PATCH", path_of(index), {**interim, url: stand_in})
-        yield server
-        # Not after a failure: the pages of the new upstream might do harm to what the next run takes up.
-        client.write("PATCH", path_of(index), interim)
+        done = False
+        try:
+            yield server
+            done = True
+        finally:
+            # After a failure, pages of the new upstream might do harm to what the next run takes up.
+            if done or not LOSES_SIZES.match(client.version):
+                client.write("PATCH", path_of(index), interim)
 
 
 def _refuse_what_would_be_lost(client: Client, dialect: Dialect, index: str, pages: Pages) -> None:

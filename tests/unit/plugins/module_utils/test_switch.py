@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from ansible_collections.wheelhouse.devpi.plugins.module_utils import _interim, _switch
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import Client
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import Dialect
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page, Probe, ProbeError
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._switch import settled
@@ -106,6 +107,26 @@ def test_devpi_6_names_what_did_not_come(
         monkeypatch.setattr(_switch, "is_loopback", lambda host: host != "127.0.0.1")
     assert run(devpi_index, name="root/m", mirror_url=new.simple_url)["stale_projects"] == ["root/m/used"]
     assert devpi.links["root/m/used"] == OLD
+
+
+@pytest.mark.parametrize(("version", "left"), [("6.20.3", "{new}#"), ("7.0.0b4", "http://127.0.0.1:")])
+def test_what_a_failure_leaves(
+    devpi: FakeDevpi, run: Run, new: Upstream, monkeypatch: pytest.MonkeyPatch, version: str, left: str
+) -> None:
+    """Only where pages of the new upstream would do harm does a mirror stay at what stood in for it."""
+
+    def fail(*given: Any) -> None:
+        raise ApiError("no")
+
+    (mirror if version < "7" else partial(mirror_7, new=new))(devpi)
+    devpi.not_upstream.add("used")
+    new.behaviour = Behaviour(projects={})
+    monkeypatch.setattr(_switch, "_renew_links", fail)
+    assert "no" in run(devpi_index, name="root/m", mirror_url=new.simple_url)["msg"]
+    index = devpi.users["root"]["indexes"]["m"]
+    url = index["mirror_url" if version < "7" else "remote_url"]
+    assert url.startswith(left.format(new=new.simple_url))
+    assert (new.simple_url in url.partition("#")[0]) == (version < "7")
 
 
 def mirror_7(devpi: FakeDevpi, new: Upstream, **settings: Any) -> None:
