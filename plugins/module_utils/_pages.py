@@ -24,6 +24,8 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import JSON_
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page
 
 File: t.TypeAlias = "dict[str, t.Any]"
+Pages: t.TypeAlias = "dict[str, dict[str, File] | None]"
+"""The files of projects by the names of both, None for a project that has no page."""
 
 _ARCHIVE = re.compile(r"\.(?:deb|dmg|egg|exe|msi|rpm|tar(?:\.bz2|\.gz)?|tgz|whl|zip)$", re.IGNORECASE)
 """ALLOWED_ARCHIVE_EXTS in devpi_common/metadata.py."""

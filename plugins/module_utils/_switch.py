@@ -26,7 +26,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiEr
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import Config, Dialect
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import Interim, interim_upstream
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._kept import Kept, kept_files
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._pages import File, files_on, place_of, sha256_of
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._pages import Pages, files_on, place_of, sha256_of
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page, Probe, ProbeError
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._sizes import PageOnTheWay, is_in_between
 
@@ -47,8 +47,6 @@ NO_SUCH_PAGE = (403, 404, 410)
 
 LOSES_SIZES = re.compile(r"7\.0\.0b[1-4]$")
 """The versions of devpi-server that were seen to stop serving files; see _sizes.py."""
-
-Pages: t.TypeAlias = "dict[str, dict[str, File] | None]"
 
 
 def settled(config: Config, dialect: Dialect) -> Config:
