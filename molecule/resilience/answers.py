@@ -10,11 +10,13 @@ Both are what the role was given for the limits.
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import http.client
 import itertools
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -26,12 +28,14 @@ from collections import Counter
 from pathlib import Path
 
 from checks import Checks
-from front import CA, DOMAIN, JSON_TYPE, SITE, Connection, ask, upload, upstream
+from front import CA, DOMAIN, JSON_TYPE, PASSWORD, SITE, USER, Connection, ask, file_names, upload, upstream
 
 HUGE = "huge"
 HUGE_FILES = {f"{HUGE}-1.{number}-py3-none-any.whl": str(number) for number in range(12_000)}
 #: Each kind of page, and what stands in it once for each file.
 KINDS = {JSON_TYPE: b'"filename"', "text/html": b"<a "}
+#: Seconds after which a page is no longer fresh (devpi_nginx_page_freshness is 2), and the serial asked for again.
+AGED = 3.2
 #: Part of the names of the clients, by which their lines are found in the log.
 RUN = time.time_ns()
 LOG = Path("/var/log/nginx/devpi.access.log")
@@ -101,6 +105,51 @@ def headers_of_pages(checks: Checks) -> None:
         head = connection.ask(path, "HEAD", headers=asked)
         checks.expect(f"HEAD of {kind}, {encoding}, {path}", (head[0], head[1]["etag"]), (200, said[1]["etag"]))
         connection.close()
+
+
+def asked_of_devpi(path: str) -> int:
+    """Return how often devpi was asked for a path, since it runs."""
+    journal = subprocess.run(
+        ["journalctl", "--unit=devpi.service", "--output=cat", "--no-pager"], capture_output=True, text=True, check=True
+    )
+    return len(re.findall(rf"GET {re.escape(path)}$", journal.stdout, re.MULTILINE))
+
+
+def unchanged_page(checks: Checks) -> tuple[str, float]:
+    """While nobody writes, devpi is not asked for a page again; what is written past nginx is seen all the same.
+
+    Returns the path of a page that devpi is not asked for, and when it was before.
+    """
+    path = "/team/base/+simple/quiet/"
+    for version in ("1.0", "2.0"):
+        upload("quiet", version, "team/base")
+    # On a busy machine, devpi may tell its serial too late for the first.
+    for _try in range(10):
+        ask(path)
+        before = asked_of_devpi(path)
+        time.sleep(AGED)
+        agent = f"quiet {time.time_ns()}"
+        listed = file_names(ask(path, headers={"User-Agent": agent})[2])
+        if asked_of_devpi(path) == before:
+            break
+    checks.expect("old page, and devpi not asked", [line["cache"] for line in logged(agent)], ["HIT"])
+    checks.expect("files of the old page", len(listed), 2)
+    login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    headers = {"Authorization": f"Basic {login}", "Accept": "application/json"}
+    past_nginx = urllib.request.Request("http://127.0.0.1:3141/team/base/quiet/1.0", headers=headers, method="DELETE")
+    with urllib.request.urlopen(past_nginx, timeout=60) as answer:
+        checks.expect("deletion past nginx", answer.status, 200)
+    time.sleep(AGED)
+    checks.expect("files after it", [name.split("-")[1] for name in file_names(ask(path)[2])], ["2.0"])
+    return path, time.monotonic()
+
+
+def old_page(checks: Checks, path: str, asked: float) -> None:
+    """A page is asked for again after a minute, though nobody wrote: a mirror may have asked its upstream."""
+    before = asked_of_devpi(path)
+    time.sleep(max(0, asked + 60 + AGED - time.monotonic()))
+    ask(path)
+    checks.expect("devpi asked for a page after a minute", asked_of_devpi(path), before + 1)
 
 
 def files(checks: Checks) -> None:
@@ -210,9 +259,11 @@ def main() -> int:
     pages(checks)
     headers_of_pages(checks)
     files(checks)
+    quiet_page, asked = unchanged_page(checks)
     protocols(checks)
     status_page(checks)
     limits(checks, login_rate, connections)
+    old_page(checks, quiet_page, asked)
     return checks.report()
 
 

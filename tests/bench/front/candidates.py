@@ -138,7 +138,14 @@ TLS = Candidate(
     slow=False,
     note="As clients reach it. The others speak HTTP here, and so does ours where they are compared.",
 )
-GENERATED = Candidate("vhost of devpi-gen-config", "http://bench.test:8082/root/{index}/+simple", ("nginx", "devpi"))
+GENERATED = Candidate(
+    "vhost of devpi-gen-config",
+    "http://bench.test:8082/root/{index}/+simple",
+    ("nginx", "devpi"),
+    note="It keeps a page for 30 minutes, whatever is uploaded meanwhile, for the kind of client that asked when devpi "
+    "had to ask the upstream. An install after a cold one finds such pages. All others are made by devpi each time, "
+    "because devpi forbids to keep them: so are those of the tables of pages.",
+)
 DEVPI = Candidate("devpi alone", "http://127.0.0.1:3141/root/{index}/+simple", ("devpi",))
 LIMIT = Candidate(
     "the limit",

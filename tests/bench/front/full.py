@@ -44,6 +44,8 @@ CHAIN = range(1, 7)
 HERD = 64
 #: How often a client downloads the wheel in a turn: once is over too soon to be measured.
 REPEATED = {1: 8, 8: 2}
+#: How often a client installs what is warm in a turn, and the seconds before each of ours: no page is fresh then.
+WARM_INSTALLS, AGED = 3, 3.2
 CLIENTS = HERE / "venvs" / "clients" / "bin"
 #: What installs must not find: caches and settings of whoever runs them.
 CLEAN = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", "PIP_CONFIG_FILE": os.devnull}
@@ -174,7 +176,7 @@ class Bench:
                 self.keep("herd", "cold", candidate, turn, asked=herd_requests() - asked, **values)
 
     def installs(self) -> None:
-        """Measure pip and uv with 50 projects, cold, and right after that warm."""
+        """Measure pip and uv with 50 projects: cold, right after that once more, and then warm."""
         direct = [DIRECT] if len(self.chosen) > 1 else []
         cached = [one for one in self.spoken_plainly if one is not LIMIT]
         for client, install in {"uv": uv_install, "pip": pip_download}.items():
@@ -184,7 +186,11 @@ class Bench:
                     if candidate.holds == "cache":
                         index = self.cold(candidate)
                         self.install("cold", client, install, candidate, turn, index)
-                    self.install("warm", client, install, candidate, turn, index)
+                        self.install("second", client, install, candidate, turn, index)
+                    for _time in range(WARM_INSTALLS):
+                        if candidate is OURS:
+                            time.sleep(AGED)
+                        self.install("warm", client, install, candidate, turn, index)
             for turn, candidate in self.each(f"50 projects with {client} after devpi_prefetch", [OURS]):
                 index = PREFETCHED % (turn + 1 + (50 if client == "pip" else 0))
                 with self.counting_failure("install", f"{client}, prefetched", candidate, turn):

@@ -220,7 +220,7 @@ def tables(results: Results) -> dict[str, str]:
     installs: Columns = {
         f"{client}, {state}": (f"{client}, {state}", "seconds", number)
         for client in ("uv", "pip")
-        for state in ("warm", "cold", "prefetched")
+        for state in ("warm", "cold", "second", "prefetched")
     }
     herd: Columns = {
         "seconds until all have it": ("cold", "seconds", number),
