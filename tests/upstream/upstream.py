@@ -37,7 +37,7 @@ class Behaviour:
     ``projects`` maps the normalised name of a project to its files, each with its content. ``listing`` tells whether
     the root lists them, ``json`` whether there are JSON pages beside the HTML ones, in version 1.0 where they tell no
     ``sizes``, ``hashes`` and ``upload_times`` what they tell of a file, and ``files_at`` is the URL of another upstream
-    that has the files.
+    that has the files. ``hash_kind`` is what the hashes are, and ``hashless`` names the projects without.
     ``serial`` is sent with each page, and changes by ``serial_step`` each time. ``unknown_status`` is the answer for a
     project or a file that is not there. ``content_type`` overrides the right one, ``etag`` is sent with each page.
     ``login`` is the user and the password (``user:password``) without which the answer is 401.
@@ -51,6 +51,8 @@ class Behaviour:
     json: bool = True
     sizes: bool = True
     hashes: bool = True
+    hash_kind: str = "sha256"
+    hashless: list[str] = field(default_factory=list)
     upload_times: bool = False
     files_at: str = ""
     serial: int | None = None
@@ -105,7 +107,8 @@ class Upstream:
 
     def files(self, project: str) -> list[dict[str, Any]]:
         """Return what the page of a project says of its files, as in JSON."""
-        return [self._file(name, content) for name, content in self.behaviour.projects[project].items()]
+        with_hash = self.behaviour.hashes and project not in self.behaviour.hashless
+        return [self._file(name, content, with_hash) for name, content in self.behaviour.projects[project].items()]
 
     def _list(self, as_json: bool) -> str:
         names = list(self.behaviour.projects)
@@ -113,11 +116,12 @@ class Upstream:
             return json.dumps({"meta": {"api-version": "1.1"}, "projects": [{"name": name} for name in names]})
         return _html((f"{name}/", name) for name in names)
 
-    def _file(self, name: str, content: str) -> dict[str, Any]:
+    def _file(self, name: str, content: str, with_hash: bool) -> dict[str, Any]:
+        kind = self.behaviour.hash_kind
         file: dict[str, Any] = {
             "filename": name,
             "url": f"{self.behaviour.files_at or self.url}/files/{name}",
-            "hashes": {"sha256": hashlib.sha256(content.encode()).hexdigest()} if self.behaviour.hashes else {},
+            "hashes": {kind: hashlib.new(kind, content.encode()).hexdigest()} if with_hash else {},
         }
         if self.behaviour.sizes:
             file["size"] = len(content.encode())
