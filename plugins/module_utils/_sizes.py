@@ -54,8 +54,8 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._pages import (
 ATTEMPTS = 3
 """How often devpi is asked to fetch a file from the module before the run fails."""
 
-IN_BETWEEN = "0.dev0+in.between"
-"""The version of a file that is only on a page while others are not: the next run knows by it that they were."""
+IN_BETWEEN = "0.dev0"
+"""The version of what is on a page while files are not: by its URL, the run after one that was killed knows of them."""
 
 
 class _Digest:
@@ -110,9 +110,9 @@ class PageOnTheWay:
         self._said = {kept.place: kept.file for kept in kept_files(self._client, self._index, self._project)}
 
     def have_sizes(self) -> dict[str, Kept]:
-        """Return those files in the cache that ``keep`` has to move, and say of them what does no harm. Raises ApiError.
+        """Return those files in the cache that ``keep`` has to move, and say of them what does no harm.
 
-        Those without hashes become what the new upstream says of them by ``show`` and ``show_true`` alone.
+        Those without hashes come through by ``show`` and then ``show_true`` alone. Raises ApiError.
         A run that was killed may have left a file in both places, while the page names the one that it is not in.
         """
         places = {
@@ -146,8 +146,8 @@ class PageOnTheWay:
         if self._held_back:
             name = f"{self._project}-{IN_BETWEEN}.zip"
             in_between = {"filename": name, "url": self._server.url_of(name), "hashes": {}, "size": 0}
-            self._said = {name: said for name, said in self._said.items() if name not in self._held_back}
-            self._said[name] = in_between
+            rest = {name: said for name, said in self._said.items() if name not in self._held_back}
+            self._said = {**rest, name: in_between}
 
     def show_true(self, but_of: t.Container[str]) -> bool:
         """Let devpi fetch the page with what the upstream says, but of some files. Returns whether it could."""

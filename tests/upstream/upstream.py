@@ -37,7 +37,7 @@ class Behaviour:
     ``projects`` maps the normalised name of a project to its files, each with its content. ``listing`` tells whether
     the root lists them, ``json`` whether there are JSON pages beside the HTML ones, in version 1.0 where they tell no
     ``sizes``, ``hashes`` and ``upload_times`` what they tell of a file, and ``files_at`` is the URL of another upstream
-    that has the files. ``hash_kind`` is what the hashes are, and ``hashless`` names the projects without.
+    that has the files. ``hash_kind`` is what the hashes are, and ``hashless`` names the files without.
     ``serial`` is sent with each page, and changes by ``serial_step`` each time. ``unknown_status`` is the answer for a
     project or a file that is not there. ``content_type`` overrides the right one, ``etag`` is sent with each page.
     ``login`` is the user and the password (``user:password``) without which the answer is 401.
@@ -107,8 +107,7 @@ class Upstream:
 
     def files(self, project: str) -> list[dict[str, Any]]:
         """Return what the page of a project says of its files, as in JSON."""
-        with_hash = self.behaviour.hashes and project not in self.behaviour.hashless
-        return [self._file(name, content, with_hash) for name, content in self.behaviour.projects[project].items()]
+        return [self._file(name, content) for name, content in self.behaviour.projects[project].items()]
 
     def _list(self, as_json: bool) -> str:
         names = list(self.behaviour.projects)
@@ -116,8 +115,9 @@ class Upstream:
             return json.dumps({"meta": {"api-version": "1.1"}, "projects": [{"name": name} for name in names]})
         return _html((f"{name}/", name) for name in names)
 
-    def _file(self, name: str, content: str, with_hash: bool) -> dict[str, Any]:
+    def _file(self, name: str, content: str) -> dict[str, Any]:
         kind = self.behaviour.hash_kind
+        with_hash = self.behaviour.hashes and name not in self.behaviour.hashless
         file: dict[str, Any] = {
             "filename": name,
             "url": f"{self.behaviour.files_at or self.url}/files/{name}",

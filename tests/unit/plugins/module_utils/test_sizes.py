@@ -119,9 +119,7 @@ def test_without_it_devpi_would_not_serve_them(devpi: FakeDevpi7, old: Upstream,
     assert list(served(devpi)) == ["q-1.0.tar.gz"]
 
 
-@pytest.mark.parametrize(
-    ("hashes", "at_new"), [({}, False), ({"hash_kind": "md5"}, False), ({"hashes": False}, True)]
-)
+@pytest.mark.parametrize(("hashes", "at_new"), [({}, False), ({"hash_kind": "md5"}, False), ({"hashes": False}, True)])
 def test_killed_anywhere_and_run_again_all_is_kept(
     devpi: FakeDevpi7, run: Run, old: Upstream, new: Upstream, hashes: dict[str, Any], at_new: bool
 ) -> None:
