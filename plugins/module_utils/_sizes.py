@@ -153,7 +153,10 @@ class PageOnTheWay:
         """Let devpi fetch the page with what the upstream says, but of some files. Returns whether it could."""
         self._said = {name: said for name, said in self._said.items() if name in self._files}
         true = {**self._files, **self._held_back}
-        return self.show({name: file for name, file in true.items() if name not in but_of})
+        succeeded = self.show({name: file for name, file in true.items() if name not in but_of})
+        # Only on a page where it is new, a size is not remembered.
+        self._said = {**self._said, **{name: self._files[name] for name in self._held_back}}
+        return succeeded
 
     def keep(self, kept: Kept) -> None:
         """Let a file in the cache become what the new upstream says of it. Raises ApiError."""

@@ -25,6 +25,7 @@ PROJECTS = {
 CACHED = {"p-1.0.tar.gz": b"one", "p-2.0.tar.gz": b"two", "q-1.0.tar.gz": b"alone"}
 
 NO_SIZES = [{"json": False}, {"sizes": False}]
+MIXED = {"hash_kind": "md5", "hashless": ["p-2.0.tar.gz", "p-3.0.tar.gz"]}
 MD5 = [{"hash_kind": "md5", **pages} for pages in [*NO_SIZES, {}]]
 
 
@@ -206,7 +207,7 @@ def test_with_its_hash_a_file_without_one_is_kept(devpi: FakeDevpi7, run: Run, o
 
 
 @pytest.mark.parametrize("after", [*NO_SIZES, {}])
-@pytest.mark.parametrize("hashes", [{"hashes": False}, {"hash_kind": "md5"}])
+@pytest.mark.parametrize("hashes", [{"hashes": False}, {"hash_kind": "md5"}, MIXED])
 def test_a_file_at_the_same_url_is_kept(
     devpi: FakeDevpi7, run: Run, old: Upstream, new: Upstream, hashes: dict[str, Any], after: dict[str, Any]
 ) -> None:
