@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The wheelhouse founders
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way of files in the cache of devpi 7.0.0b4 to a page that does not tell their sizes.
+"""The way of files in the cache of devpi 7.0.0b4 to a page that does not tell their sizes or SHA-256.
 
 Where what a page says of a file has changed, ``save_links`` (devpi_server/model/remote.py, 7.0.0b4, lines 630 and 672)
 puts the size that the page gives, None, in place of the known one, and ``gethttpheaders`` (filestore.py) makes the
@@ -15,14 +15,14 @@ that it has from the module, and while it waits for the end of it, its page beco
 The same goes for the SHA-256 that devpi found for itself: where the page gives another hash of a file, that takes its
 place (``entry._hashes``), and without it devpi can no longer delete the file (``key_digestulids``).
 
-A file without hashes has a place that follows from its URL, and cannot come there from the module. But of what is new
-on a page, devpi remembers neither size nor hashes (line 661), though it puts the size to the file. So the page does not
-name such a file for a moment, then names it with its size, and from then on devpi takes it for what the upstream says.
-
 The file comes from devpi itself, which has a copy of it meanwhile, at the place of a file without hashes. There it is
 offered, and there the next run finds it where this one is killed. The copy has to be in the page when the file is
 deleted: where devpi deletes the last file of a page, it forgets the page, and does not get over another page with that
 file (RuntimeError in ``commit`` of keyfs.py, and its database stays locked).
+
+A file without hashes has a place that follows from its URL, and cannot come there from the module. But of what is new
+on a page, devpi remembers neither size nor hashes (line 646), though it puts the size to the file. So the page does not
+name such a file for a moment, then names it with its size, and from then on devpi takes it for what the upstream says.
 """
 
 from __future__ import annotations
