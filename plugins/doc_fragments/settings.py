@@ -108,16 +108,16 @@ mirror_url:
       loopback, those that the new mirror does not have.
     - Where the page of a mirror gives no sizes, as those in HTML and in JSON 1.0 do, and something else of a file
       changes on it, 7.0.0b4 answers 500 for that file in its cache, switched or not, unless what stands in front of it
-      serves it straight from disk. A switch does not do that. Files in the cache that the new mirror gives no size of,
-      are moved one after the other, devpi fetching each from the module; that takes twelve requests and room for a copy
-      of it, and one request for each file on their pages. Where the module is killed then, a file may be missing until
-      the next run, and the only one of a project, for a moment, is fetched again. And what was on the pages when the
-      mirror was switched, does not break by files that come later.
-    - With 7.0.0b4, a switch is also refused where the new mirror gives no SHA-256 of a file in the cache, and the same
-      URL or the same other hash; and where it gives no sizes, and devpi-server does not reach 127.0.0.1 of the host
-      that the module runs on.
-    - Where the new mirror gives no hashes at all, devpi fetches a file again when it is asked for. It keeps the old one
-      at its old URL.
+      serves it straight from disk. A switch does not do that. Files in the cache of which the new mirror gives a hash
+      but no size, or no SHA-256, are moved one after the other, devpi fetching each from the module; that takes twelve
+      requests and room for a copy of it, and one request for each file on their pages. Those without a hash, at the
+      same URL, are not on their page for a moment. Where the module is killed then, a file may be missing until the
+      next run, and the only one of a project, for a moment, is fetched again. And what was on the pages when the mirror
+      was switched, does not break by files that come later.
+    - With 7.0.0b4, a switch is also refused where the new mirror gives no sizes or no SHA-256, and devpi-server does
+      not reach 127.0.0.1 of the host that the module runs on.
+    - A file that has no hash and another URL, devpi fetches again when it is asked for, and also one that has another
+      kind of hash and was not moved. The old one stays at its old URL.
     - A new mirror needs it. devpi-server dies at its next start of a mirror without it.
     - User and password in it are not shown in diffs or logs, but devpi itself shows them to everybody.
   type: str

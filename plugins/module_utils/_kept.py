@@ -44,16 +44,17 @@ def kept_files(
         found = _FILE.search(unquote(urlsplit(urljoin(page, file["url"])).path))
         if found is None or (places is not None and found["name"] not in places):
             continue
-        kept = _kept_at(client, index, found["name"], found[0], file)
+        kept = kept_at(client, index, found["name"], found[0], file)
         for place in (places or {}).get(found["name"], ()):
             if kept is None and place != found[0]:
                 with contextlib.suppress(ApiError):
-                    kept = _kept_at(client, index, found["name"], place, {**file, "hashes": {}})
+                    kept = kept_at(client, index, found["name"], place, {**file, "hashes": {}})
         if kept is not None:
             yield kept
 
 
-def _kept_at(client: Client, index: str, name: str, place: str, file: File) -> Kept | None:
+def kept_at(client: Client, index: str, name: str, place: str, file: File) -> Kept | None:
+    """Return a file that is in the cache at this place. Raises ApiError, also where devpi knows of none."""
     path = path_at(index, place)
     known = client.describe(path)
     if known is None:

@@ -53,15 +53,19 @@ def name_of(file: File) -> str:
     return posixpath.basename(unquote(urlsplit(file["url"]).path))
 
 
-def sha256_of(file: File) -> str | None:
-    """Return the SHA-256 that the page gives."""
-    return t.cast("str | None", file["hashes"].get("sha256"))
+def hash_of(file: File) -> tuple[str, str]:
+    """Return the hash that devpi goes by, its kind and itself, both empty where the page gives none.
+
+    As ``best_available_hash_type`` in devpi_server/filestore.py.
+    """
+    hashes = file["hashes"]
+    kind = next((kind for kind in ("sha256", "md5", *hashes) if kind in hashes), "")
+    return kind, hashes.get(kind, "")
 
 
 def place_of(file: File) -> str:
     """Return where devpi has a file in an index (``make_key`` in devpi_server/model/simpleapi.py)."""
-    hashes = file["hashes"]
-    digest = hashes.get("sha256") or hashes.get("md5") or next(iter(hashes.values()), None)
+    _kind, digest = hash_of(file)
     if digest:
         return f"/+f/{digest[:3]}/{digest[3:16]}/{name_of(file)}"
     scheme, host, path = urlsplit(file["url"])[:3]

@@ -25,10 +25,10 @@ from urllib.parse import quote, urlsplit
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, is_loopback, path_of
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import Config, Dialect
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import Interim, interim_upstream
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._kept import Kept, kept_files
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._pages import Pages, files_on, place_of, sha256_of
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._kept import Kept
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._pages import Pages, files_on
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page, Probe, ProbeError
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._sizes import PageOnTheWay, is_in_between
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._sizes import PageOnTheWay, is_in_between, loses
 
 _MARK = re.compile(
     r"#unfinished-(?P<what>switch|look);list=(?P<list>yes|no);expiry=(?P<expiry>\d*)(?:;to=(?P<to>.+))?$"
@@ -176,24 +176,10 @@ def _standing_in(
 
 def _refuse_what_would_be_lost(client: Client, dialect: Dialect, index: str, pages: Pages) -> None:
     """Raise ApiError where devpi would no longer serve files that are in its cache."""
-    without_size = []
-    for project, page in pages.items():
-        files = (page or {}).values()
-        places = {name: (place_of(file),) for name, file in (page or {}).items() if not sha256_of(file)}
-        for kept in kept_files(client, index, project, places) if places else ():
-            if kept.place not in places[kept.name]:
-                continue
-            raise ApiError(
-                f"{index}: the new mirror gives no SHA-256 of {kept.name}, and devpi-server {client.version} would no "
-                "longer serve the one in its cache, which has the same URL or the same other hash: take a mirror with "
-                f"SHA-256, keep devpi 6, or delete the project with its files first (DELETE {client.url}"
-                f"{path_of(index)}/{project}?force)."
-            )
-        if any(file["size"] is None for file in files):
-            without_size.append(project)
-    if without_size and not _reaches_this_host(client, dialect, path_of(index)):
+    moved = [name for name, page in pages.items() if any(loses(file) for file in (page or {}).values())]
+    if moved and not _reaches_this_host(client, dialect, path_of(index)):
         raise ApiError(
-            f"{index}: the new mirror gives no sizes on the pages of {_some(without_size)}, and devpi-server "
+            f"{index}: the new mirror gives no sizes or no SHA-256 on the pages of {_some(moved)}, and devpi-server "
             f"{client.version} would no longer serve what it has of them, unless this module stands in for the new "
             "mirror for a moment. But devpi-server does not reach 127.0.0.1 of this host: run the task where it does, "
             "take a proxy for 127.0.0.1 out of its environment (NO_PROXY), or take a mirror with pages in JSON 1.1."

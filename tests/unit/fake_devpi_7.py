@@ -62,7 +62,10 @@ class FakeDevpi7(FakeDevpi):
         pages = self._links(f"{self._upstream(*index.split('/'))}{project}/")
         if pages is None or pages == self.compared.get(project):
             return
-        said = {name: {key: value for key, value in file.items() if key != "url"} for name, file in pages.items()}
+        said = {
+            name: {key: value for key, value in file.items() if key != "url" and value != {}}
+            for name, file in pages.items()
+        }
         had = self.remote.get(project, {})
         for name, file in said.items():
             if had.get(name) == file:
@@ -71,7 +74,7 @@ class FakeDevpi7(FakeDevpi):
                 self.broken = True
                 return
             known = self.entries.get(file["place"]) or {}
-            hashes = {"hashes": file["hashes"]} if file["hashes"] else {}
+            hashes = {"hashes": file["hashes"]} if "hashes" in file else {}
             self.entries[file["place"]] = {
                 **known,
                 **hashes,
@@ -101,15 +104,15 @@ class FakeDevpi7(FakeDevpi):
         # What became of it meanwhile, stays.
         entry = self.entries[place] or {}
         hashes = entry.get("hashes", {})
-        digest = hashlib.sha256(content).hexdigest()
-        if hashes.get("sha256", digest) != digest:
+        found = {kind: hashlib.new(kind, content).hexdigest() for kind in ("sha256", *hashes)}
+        if {**found, **hashes} != found:
             return 500, b"{}"
         self.disk[place] = content
         self.entries[place] = {
             **entry,
             "size": len(content),
             "last_modified": modified,
-            "hashes": {**hashes, "sha256": digest},
+            "hashes": found,
         }
         return 200, content
 
@@ -129,13 +132,13 @@ class FakeDevpi7(FakeDevpi):
             meant = meant if page["meta"]["api-version"] == "1.0" else (*meant, "size")
             files = [{key: file[key] for key in meant if file.get(key) is not None} for file in page["files"]]
         else:
-            found = re.findall(r'href="([^"#]+)(?:#sha256=(\w+))?"', text.decode())
-            files = [{"url": url, "hashes": {"sha256": digest} if digest else {}} for url, digest in found]
+            found = re.findall(r'href="([^"#]+)(?:#(\w+)=(\w+))?"', text.decode())
+            files = [{"url": url, "hashes": {kind: digest} if kind else {}} for url, kind, digest in found]
         return {file["url"].rpartition("/")[2]: {**file, "place": self._place(file)} for file in files}
 
     @staticmethod
     def _place(file: Said) -> str:
-        name, digest = file["url"].rpartition("/")[2], file["hashes"].get("sha256")
+        name, digest = file["url"].rpartition("/")[2], file["hashes"].get("sha256") or file["hashes"].get("md5")
         if digest:
             return f"/+f/{digest[:3]}/{digest[3:16]}/{name}"
         return f"/+e/{re.sub('[^a-zA-Z0-9_.-]', '_', file['url'].replace('://', '_').rpartition('/')[0])}/{name}"
@@ -166,6 +169,9 @@ class FakeDevpi7(FakeDevpi):
         entry = self.entries.get(place)
         if not entry or place not in self.disk:
             handler.reply(410, '{"message": "no such file"}')
+            return
+        if "sha256" not in entry["hashes"]:
+            handler.reply(500, "{}")
             return
         del self.disk[place]
         self.entries[place] = None

@@ -37,7 +37,8 @@ class Behaviour:
     ``projects`` maps the normalised name of a project to its files, each with its content. ``listing`` tells whether
     the root lists them, ``json`` whether there are JSON pages beside the HTML ones, in version 1.0 where they tell no
     ``sizes``, ``hashes`` and ``upload_times`` what they tell of a file, and ``files_at`` is the URL of another upstream
-    that has the files.
+    that has the files. ``files_elsewhere`` has the URL for single files. ``hash_kind`` is what the hashes are,
+    and ``hashless`` names the files without.
     ``serial`` is sent with each page, and changes by ``serial_step`` each time. ``unknown_status`` is the answer for a
     project or a file that is not there. ``content_type`` overrides the right one, ``etag`` is sent with each page.
     ``login`` is the user and the password (``user:password``) without which the answer is 401.
@@ -51,8 +52,11 @@ class Behaviour:
     json: bool = True
     sizes: bool = True
     hashes: bool = True
+    hash_kind: str = "sha256"
+    hashless: list[str] = field(default_factory=list)
     upload_times: bool = False
     files_at: str = ""
+    files_elsewhere: dict[str, str] = field(default_factory=dict)
     serial: int | None = None
     serial_step: int = 0
     unknown_status: int = 404
@@ -114,10 +118,13 @@ class Upstream:
         return _html((f"{name}/", name) for name in names)
 
     def _file(self, name: str, content: str) -> dict[str, Any]:
+        kind = self.behaviour.hash_kind
+        with_hash = self.behaviour.hashes and name not in self.behaviour.hashless
+        place = self.behaviour.files_elsewhere.get(name, self.behaviour.files_at or self.url)
         file: dict[str, Any] = {
             "filename": name,
-            "url": f"{self.behaviour.files_at or self.url}/files/{name}",
-            "hashes": {"sha256": hashlib.sha256(content.encode()).hexdigest()} if self.behaviour.hashes else {},
+            "url": f"{place}/files/{name}",
+            "hashes": {kind: hashlib.new(kind, content.encode()).hexdigest()} if with_hash else {},
         }
         if self.behaviour.sizes:
             file["size"] = len(content.encode())

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +25,8 @@ PROJECTS = {
 CACHED = {"p-1.0.tar.gz": b"one", "p-2.0.tar.gz": b"two", "q-1.0.tar.gz": b"alone"}
 
 NO_SIZES = [{"json": False}, {"sizes": False}]
+MIXED = {"hash_kind": "md5", "hashless": ["p-2.0.tar.gz", "p-3.0.tar.gz"]}
+MD5 = [{"hash_kind": "md5", **pages} for pages in [*NO_SIZES, {}]]
 
 
 @pytest.fixture(name="old")
@@ -74,6 +77,7 @@ def fetched(upstream: Upstream) -> list[str]:
 
 def switch_and_look(devpi: FakeDevpi7, run: Run, old: Upstream, new: Upstream) -> None:
     """Switch to the new upstream, and see that all is well from then on."""
+    before = set(devpi.disk)
     assert run(devpi_index, name="root/m", mirror_url=new.simple_url)["stale_projects"] == []
     old.behaviour.down = True
     assert served(devpi) == CACHED
@@ -91,11 +95,14 @@ def switch_and_look(devpi: FakeDevpi7, run: Run, old: Upstream, new: Upstream) -
     assert fetched(new) == []
     assert devpi.get(place(devpi, "p-3.0.tar.gz")) == (200, b"three")
     assert not devpi.broken
-    assert sorted(devpi.disk) == sorted(place(devpi, name) for name in [*CACHED, "p-3.0.tar.gz"])
+    assert all("sha256" in (devpi.entries[path] or {})["hashes"] for path in devpi.disk)
+    # What was at another place stays there, for those who have its URL.
+    now = {place(devpi, name) for name in [*CACHED, "p-3.0.tar.gz"]}
+    assert set(devpi.disk) == now | (before if now.isdisjoint(before) else set())
 
 
-@pytest.mark.parametrize("before", [{}, *NO_SIZES])
-@pytest.mark.parametrize("after", NO_SIZES)
+@pytest.mark.parametrize("before", [{}, *NO_SIZES, MD5[0]])
+@pytest.mark.parametrize("after", [*NO_SIZES, *MD5])
 def test_all_in_the_cache_is_kept(
     devpi: FakeDevpi7, run: Run, old: Upstream, new: Upstream, before: dict[str, Any], after: dict[str, Any]
 ) -> None:
@@ -113,8 +120,12 @@ def test_without_it_devpi_would_not_serve_them(devpi: FakeDevpi7, old: Upstream,
     assert list(served(devpi)) == ["q-1.0.tar.gz"]
 
 
-def test_killed_anywhere_and_run_again_all_is_kept(devpi: FakeDevpi7, run: Run, old: Upstream, new: Upstream) -> None:
-    new.behaviour.json = False
+@pytest.mark.parametrize(("hashes", "at_new"), [({}, False), (MIXED, True), ({"hashes": False}, True)])
+def test_killed_anywhere_and_run_again_all_is_kept(
+    devpi: FakeDevpi7, run: Run, old: Upstream, new: Upstream, hashes: dict[str, Any], at_new: bool
+) -> None:
+    old.behaviour = Behaviour(PROJECTS, files_at=new.url if at_new else "", **hashes)
+    new.behaviour = Behaviour(PROJECTS, json=False, **hashes)
     fill(devpi, old)
     devpi.seen.clear()
     devpi.bodies.clear()
@@ -126,8 +137,8 @@ def test_killed_anywhere_and_run_again_all_is_kept(devpi: FakeDevpi7, run: Run, 
     for survived in range(begins, requests):
         old.behaviour.down = False
         new.behaviour.projects = PROJECTS
-        new.seen.clear()
         fill(devpi, old)
+        new.seen.clear()
         devpi.mischief = [*[None] * survived, *[Handler.reset] * requests]
         interrupted += run(devpi_index, name="root/m", mirror_url=new.simple_url).get("failed", False)
         devpi.mischief = []
@@ -139,7 +150,7 @@ def test_killed_anywhere_and_run_again_all_is_kept(devpi: FakeDevpi7, run: Run, 
         lost += fetched(new)
     assert interrupted == requests - begins
     # During one request for each, the only file of a page may be where the next run does not find it.
-    assert lost == ["/files/q-1.0.tar.gz"]
+    assert lost == ([] if hashes == {"hashes": False} else ["/files/q-1.0.tar.gz"])
 
 
 def test_what_somebody_brings_back_is_moved_all_the_same(
@@ -195,19 +206,41 @@ def test_with_its_hash_a_file_without_one_is_kept(devpi: FakeDevpi7, run: Run, o
     switch_and_look(devpi, run, old, new)
 
 
-def test_a_file_at_the_same_url_without_a_hash_is_refused(
+@pytest.mark.parametrize("after", [*NO_SIZES, {}])
+@pytest.mark.parametrize("hashes", [{"hashes": False}, {"hash_kind": "md5"}, MIXED])
+def test_a_file_at_the_same_url_is_kept(
+    devpi: FakeDevpi7, run: Run, old: Upstream, new: Upstream, hashes: dict[str, Any], after: dict[str, Any]
+) -> None:
+    old.behaviour = Behaviour(PROJECTS, json=False, files_at=new.url, **hashes)
+    new.behaviour = Behaviour(PROJECTS, **after, **hashes)
+    fill(devpi, old)
+    new.seen.clear()
+    switch_and_look(devpi, run, old, new)
+
+
+def test_a_file_without_a_hash_is_kept_when_its_mirror_comes_back(
     devpi: FakeDevpi7, run: Run, old: Upstream, new: Upstream
 ) -> None:
     old.behaviour = Behaviour(PROJECTS, json=False, hashes=False)
-    new.behaviour = Behaviour(PROJECTS, json=False, hashes=False, files_at=old.url)
     fill(devpi, old)
-    before = dict(devpi.users["root"]["indexes"]["m"])
-    result = run(devpi_index, name="root/m", mirror_url=new.simple_url)
-    assert "gives no SHA-256 of p-1.0.tar.gz" in result["msg"]
-    assert f"(DELETE {devpi.url}/root/m/p?force)" in result["msg"]
-    assert not result["changed"]
-    assert devpi.users["root"]["indexes"]["m"] == {**before, "remote_no_project_list": False}
+    assert run(devpi_index, name="root/m", mirror_url=new.simple_url)["stale_projects"] == []
     assert served(devpi) == CACHED
+    old.seen.clear()
+    assert run(devpi_index, name="root/m", mirror_url=old.simple_url)["stale_projects"] == []
+    new.behaviour.down = True
+    for project in PROJECTS:
+        devpi.fetch_page("root/m", project)
+    assert served(devpi) == CACHED
+    assert fetched(old) == []
+
+
+def test_a_kind_of_hash_that_python_does_not_have_is_no_hash(
+    devpi: FakeDevpi7, run: Run, old: Upstream, new: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new.behaviour = Behaviour(PROJECTS, hash_kind="sha3_256")
+    fill(devpi, old)
+    monkeypatch.setattr(hashlib, "algorithms_available", {"sha256"})
+    assert run(devpi_index, name="root/m", mirror_url=new.simple_url)["stale_projects"] == []
 
 
 def test_a_devpi_that_does_not_reach_this_host_is_refused(
