@@ -6,6 +6,7 @@ earlier call.
 """
 
 import contextlib
+import functools
 import marshal
 import os
 import sys
@@ -18,6 +19,8 @@ KEPT = "/var/cache/wheelhouse-test"
 compile_source = zipimport._compile_source
 
 
+# Python asks for the code of a module twice in a row: to find the module, and to run it.
+@functools.lru_cache(maxsize=1)
 def compile_once(path: str, source: bytes) -> CodeType:
     """Return the code of a source, kept under the digest of the source and the version of Python."""
     # At the start of each Python it would cost time.
