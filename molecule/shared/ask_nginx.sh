@@ -19,5 +19,6 @@ echo "unknown host: curl ended with $?"
 status --head "http://$name/root/pypi"
 file=$(cd "$files" && find . -name '*.whl' -print -quit)
 status --range 0-9 "$url/${file#./}"
-ask --header 'X-Outside-Url: https://evil.test' --header 'Accept: application/json' "$url/+api" | grep --count evil.test
+api=$(ask --fail --header 'X-Outside-Url: https://evil.test' --header 'Accept: application/json' "$url/+api") || echo "no API"
+grep --count evil.test <<<"$api"
 exit 0

@@ -4,7 +4,8 @@
 # the secret.
 set -euo pipefail
 secrets=$(mktemp)
-trap 'rm -f "$secrets"' EXIT
+said=$(mktemp)
+trap 'rm -f "$secrets" "$said"' EXIT
 cat /etc/devpi/root-password /etc/devpi/secret >"$secrets"
 printf '\n' >>"$secrets"
 # By file, because what an argument or Ansible's environment has stands in the arguments of a process.
@@ -23,10 +24,17 @@ found() {
   echo "A secret stands in $1."
   exit 1
 }
-if journalctl --no-pager | grep --fixed-strings --file "$secrets" >/dev/null; then found "the journal"; fi
-if cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' | grep --fixed-strings --file "$secrets" >/dev/null; then
-  found "the arguments of a process"
-fi
+# search_said WHERE: what was found out has to be in a file, because in a pipe nobody sees that there is none.
+search_said() {
+  [ -s "$said" ] || { echo "Nothing stands in $1."; exit 1; }
+  if grep --fixed-strings --file "$secrets" "$said" >/dev/null; then found "$1"; else [ $? = 1 ]; fi
+}
+journalctl --no-pager >"$said"
+search_said "the journal"
+for process in /proc/[0-9]*; do
+  tr '\0' '\n' <"$process/cmdline" || [ ! -e "$process" ]  # Some end meanwhile.
+done >"$said" 2>/dev/null
+search_said "the arguments of a process"
 # 123 is what xargs makes of grep's 1, that it found nothing, and of its 2, that a file went away meanwhile.
 search() { xargs -0 --no-run-if-empty grep --no-messages --fixed-strings --files-with-matches --file "$secrets" || [ $? = 123 ]; }
 # -1M would be none but the empty files, because find rounds up.
