@@ -109,11 +109,14 @@ def leave_old_upstream(client: Client, dialect: Dialect, index: str, final: Conf
     ``final`` is the configuration that shall come out; the caller writes it afterwards, which takes the mark away.
     ``pages`` is from the survey. Returns the projects, as ``user/index/project``, that may have kept old links.
     """
-    stale = (_leave_6 if dialect.major < 7 else _leave_7)(client, dialect, index, final, pages)
+    if dialect.major < 7:
+        stale = _leave_6(client, dialect, index, final)
+    else:
+        stale = _leave_7(client, dialect, index, final, pages)
     return [f"{index}/{name}" for name in stale]
 
 
-def _leave_6(client: Client, dialect: Dialect, index: str, final: Config, _pages: Pages) -> list[str]:
+def _leave_6(client: Client, dialect: Dialect, index: str, final: Config) -> list[str]:
     url, no_list, expiry = _words(dialect)
     interim = _interim(final, dialect)
     path = path_of(index)
