@@ -11,6 +11,7 @@ Both are what the role was given for the limits.
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import http.client
@@ -18,6 +19,7 @@ import itertools
 import json
 import re
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -28,7 +30,20 @@ from collections import Counter
 from pathlib import Path
 
 from checks import Checks
-from front import CA, DOMAIN, JSON_TYPE, PASSWORD, SITE, USER, Connection, ask, file_names, upload, upstream
+from front import (
+    CA,
+    DOMAIN,
+    JSON_TYPE,
+    PASSWORD,
+    SITE,
+    USER,
+    Connection,
+    ask,
+    file_names,
+    upload,
+    upstream,
+    upstream_seen,
+)
 
 HUGE = "huge"
 HUGE_FILES = {f"{HUGE}-1.{number}-py3-none-any.whl": str(number) for number in range(12_000)}
@@ -252,6 +267,21 @@ def limits(checks: Checks, login_rate: int, connections: int) -> None:
     checks.expect("logins that were refused", 1 <= got[429] <= 10, True)
 
 
+def file_on_its_way(checks: Checks) -> None:
+    """Who asks for a file that devpi has yet to write down gets it as well, and devpi does not fetch it again."""
+    name, content = "late-1.0-py3-none-any.whl", "of a late file"
+    upstream(projects={"late": {name: content}})
+    path = json.loads(ask("/team/direct/+simple/late/")[2])["files"][0]["url"].replace("../../", "/team/direct/")
+    path = path.partition("#")[0]
+    with contextlib.closing(sqlite3.connect("/var/lib/devpi/.sqlite", isolation_level=None)) as database:
+        database.execute("begin immediate")
+        got = [ask(path)[::2]]
+        time.sleep(2.5)
+        got.append(ask(path)[::2])
+    checks.expect("two clients while devpi cannot write", got, [(200, content.encode())] * 2)
+    checks.expect("downloads for them", sum(seen.endswith(name) for seen in upstream_seen()), 1)
+
+
 def main() -> int:
     """Returns the exit status."""
     login_rate, connections = (int(argument) for argument in sys.argv[1:])
@@ -259,6 +289,7 @@ def main() -> int:
     pages(checks)
     headers_of_pages(checks)
     files(checks)
+    file_on_its_way(checks)
     quiet_page, asked = unchanged_page(checks)
     protocols(checks)
     status_page(checks)

@@ -10,6 +10,7 @@ environment of its own; each runs as its documentation says, in a unit of system
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import subprocess
 import time
@@ -22,8 +23,9 @@ from loads import fetch
 HERE = Path("/srv/bench")
 UPSTREAM = "http://127.0.0.1:8100"
 STATE = HERE / "state"
-#: The index of devpi that is warm, and those that are cold until a turn uses them: COLD % number.
-WARM, COLD, PREFETCHED = "bench", "cold%d", "prefetched%d"
+#: The index of devpi that is warm, and those that are cold until a turn uses them: COLD % number. Each of these has a
+#: user of its own, because devpi copies a user with all its indexes for each file that it learns of.
+WARM, COLD, PREFETCHED = "root/bench", "cold%d/mirror", "prefetched%d/mirror"
 PYPICLOUD = f"""\
 [app:main]
 use = egg:pypicloud
@@ -130,23 +132,23 @@ def own(name: str, port: int, path: str, *command: str, **more: Any) -> Candidat
     return Candidate(name, f"http://127.0.0.1:{port}{path}", (unit,), command, **more)
 
 
-OURS = Candidate("ours", "http://bench.test:8081/root/{index}/+simple", ("nginx", "devpi"), slow=False)
+OURS = Candidate("ours", "http://bench.test:8081/{index}/+simple", ("nginx", "devpi"), slow=False)
 TLS = Candidate(
     "ours, with TLS",
-    "https://bench.test/root/{index}/+simple",
+    "https://bench.test/{index}/+simple",
     ("nginx", "devpi"),
     slow=False,
     note="As clients reach it. The others speak HTTP here, and so does ours where they are compared.",
 )
 GENERATED = Candidate(
     "vhost of devpi-gen-config",
-    "http://bench.test:8082/root/{index}/+simple",
+    "http://bench.test:8082/{index}/+simple",
     ("nginx", "devpi"),
     note="It keeps a page for 30 minutes, whatever is uploaded meanwhile, for the kind of client that asked when devpi "
     "had to ask the upstream. An install after a cold one finds such pages. All others are made by devpi each time, "
     "because devpi forbids to keep them: so are those of the tables of pages.",
 )
-DEVPI = Candidate("devpi alone", "http://127.0.0.1:3141/root/{index}/+simple", ("devpi",))
+DEVPI = Candidate("devpi alone", "http://127.0.0.1:3141/{index}/+simple", ("devpi",))
 LIMIT = Candidate(
     "the limit",
     "http://bench.test:8081/+limit",
@@ -202,15 +204,21 @@ CANDIDATES = [
 
 
 def layout() -> dict[str, Any]:
-    """Return the variables of devpi_layout: an index that gets warm, cold ones, and a chain of bases."""
-    mirrors = [WARM, *(COLD % n for n in range(1, 41)), *(PREFETCHED % n for n in (1, 2, 3, 51, 52, 53))]
-    indexes: list[dict[str, Any]] = [
-        {"name": name, "type": "mirror", "mirror_url": f"{UPSTREAM}/simple/"} for name in mirrors
+    """Return the variables of devpi_layout: an index that gets warm, a chain of bases on it, and cold ones."""
+
+    def mirror(name: str) -> dict[str, str]:
+        return {"name": name, "type": "mirror", "mirror_url": f"{UPSTREAM}/simple/"}
+
+    chain = [
+        {"name": f"chain{depth}", "type": "stage", "bases": [f"root/chain{depth - 1}" if depth > 1 else WARM]}
+        for depth in range(1, 7)
     ]
-    for depth in range(1, 7):
-        base = f"chain{depth - 1}" if depth > 1 else WARM
-        indexes.append({"name": f"chain{depth}", "type": "stage", "bases": [f"root/{base}"]})
-    return {"devpi_layout_users": [{"name": "root", "indexes": indexes}]}
+    users: list[dict[str, Any]] = [{"name": "root", "indexes": [mirror(WARM.rpartition("/")[2]), *chain]}]
+    cold = [COLD % number for number in range(1, 41)] + [PREFETCHED % number for number in (1, 2, 3, 51, 52, 53)]
+    for index in cold:
+        user, _slash, name = index.partition("/")
+        users.append({"name": user, "password": secrets.token_hex(), "indexes": [mirror(name)]})
+    return {"devpi_layout_users": users}
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ class Bench:
         """Measure how the cost of a page grows with chained bases: one inherits one that inherits one."""
         for depth in CHAIN:
             for turn, candidate in self.each(f"chain of {depth}", [one for one in self.spoken_plainly if one.is_devpi]):
-                self.load("chain", str(depth), candidate, turn, "small", "gzip", 8, index=f"chain{depth}")
+                self.load("chain", str(depth), candidate, turn, "small", "gzip", 8, index=f"root/chain{depth}")
 
     def load(
         self, measure: str, cell: str, candidate: Candidate, turn: int, project: str, encoding: str, connections: int,
@@ -151,17 +151,23 @@ class Bench:
             self.keep(measure, cell, candidate, turn, size=size, **values)
 
     def large(self) -> None:
-        """Measure the wheel of 200 MB."""
-        for clients in (1, 8):
-            for turn, candidate in self.each(f"wheel of 200 MB, {clients} downloads", self.chosen):
-                with self.counting_failure("large", str(clients), candidate, turn):
+        """Measure the wheel of 200 MB, once all have fetched it and had time to write it down."""
+        urls = {}
+        for candidate in self.chosen:
+            if candidate.name not in self.failed:
+                with self.counting_failure("large", "1", candidate, 0):
                     if candidate is LIMIT:
                         url = "http://bench.test:8081/+limit/large.whl"
                     else:
                         [url] = files_of(candidate, "large").values()
-                    if turn == 0:
-                        download(url, 1, LARGE)  # It shall be warm.
-                    values = download(url, clients, LARGE, candidate.units, REPEATED[clients])
+                    download(url, 1, LARGE)
+                    urls[candidate.name] = url
+        for clients in (1, 8):
+            for turn, candidate in self.each(
+                f"wheel of 200 MB, {clients} downloads", [one for one in self.chosen if one.name in urls]
+            ):
+                with self.counting_failure("large", str(clients), candidate, turn):
+                    values = download(urls[candidate.name], clients, LARGE, candidate.units, REPEATED[clients])
                     self.keep("large", str(clients), candidate, turn, **values)
 
     def herd(self) -> None:

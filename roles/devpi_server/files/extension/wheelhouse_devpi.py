@@ -104,9 +104,8 @@ def write_in_turn(storage: Any, connection: Any) -> None:
     """Let the threads of devpi queue for a connection that writes, before they ask SQLite for it.
 
     SQLite lets one write, and has no queue: each of the others sleeps, up to 0.1 s, and asks again
-    (sqliteDefaultBusyCallback in its main.c, and get_connection of devpi alike). Those who slept at once wake at once, and
-    one of them gets on:
-    mirrors then gain ten files a second, whatever the machine can do.
+    (sqliteDefaultBusyCallback in its main.c, and get_connection of devpi alike). Those who slept at once wake at once,
+    and one of them gets on: a mirror then gains ten files a second, whatever the machine can do.
     """
     line = threading.Lock()
     get_connection, close = storage.get_connection, connection.close
