@@ -28,6 +28,7 @@ import time
 import urllib.request
 from collections import Counter
 from pathlib import Path
+from urllib.parse import urljoin
 
 from checks import Checks
 from front import (
@@ -271,8 +272,8 @@ def file_on_its_way(checks: Checks) -> None:
     """Who asks for a file that devpi has yet to write down gets it as well, and devpi does not fetch it again."""
     name, content = "late-1.0-py3-none-any.whl", "of a late file"
     upstream(projects={"late": {name: content}})
-    path = json.loads(ask("/team/direct/+simple/late/")[2])["files"][0]["url"].replace("../../", "/team/direct/")
-    path = path.partition("#")[0]
+    page = "/team/direct/+simple/late/"
+    path = urljoin(page, json.loads(ask(page)[2])["files"][0]["url"]).partition("#")[0]
     with contextlib.closing(sqlite3.connect("/var/lib/devpi/.sqlite", isolation_level=None)) as database:
         database.execute("begin immediate")
         got = [ask(path)[::2]]
