@@ -22,7 +22,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, quote, urlsplit
 
-from ansible.module_utils.urls import make_context
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._connections import (
     Body,
     Connections,
@@ -535,6 +534,9 @@ def _serial(headers: t.Any) -> int:
 
 
 def _tls_context(ca_path: str | None, validate_certs: bool) -> ssl.SSLContext:
+    # On a host with python3-cryptography, that takes a quarter of the start of a call, and most ask the host itself.
+    from ansible.module_utils.urls import make_context  # noqa: PLC0415
+
     try:
         context: ssl.SSLContext = make_context(cafile=ca_path, validate_certs=validate_certs)
     except OSError as reason:

@@ -23,7 +23,6 @@ from html import unescape
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urljoin, urlsplit
 
-from ansible.module_utils.urls import Request, make_context
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import JSON_TYPE, is_loopback
 
 ACCEPT = f"application/vnd.pypi.simple.v1+html;q=0.2, {JSON_TYPE}, text/html;q=0.01"
@@ -86,8 +85,14 @@ class File:
     upload_time: bool
 
 
-#: Made once, because reading the system's CAs takes longer (40 ms) than a request.
-_tls_context = functools.lru_cache(maxsize=None)(make_context)
+@functools.cache
+def _tls_context() -> ssl.SSLContext:
+    """Return what is made once, because reading the system's CAs takes longer (40 ms) than a request."""
+    # As in _get.
+    from ansible.module_utils.urls import make_context  # noqa: PLC0415
+
+    context: ssl.SSLContext = make_context()
+    return context
 
 
 class Probe:
@@ -164,6 +169,9 @@ class Probe:
             raise ProbeError(f"the files cannot be fetched: {url} answers {status}; take another mirror.")
 
     def _get(self, url: str, limit: int | None = None) -> Page:
+        # See _api.py: most calls of a module ask no upstream.
+        from ansible.module_utils.urls import Request  # noqa: PLC0415
+
         request = Request(
             headers={"Accept": ACCEPT},
             http_agent=self._agent,

@@ -34,6 +34,8 @@ LIMIT = 1800
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: What Ansible prints where it warns. In a scenario that is a failure; the gates look for it themselves.
 WARNING = re.compile(r"\[(?:DEPRECATION )?WARNING\]: .*")
+#: Scenarios that run last, with other parts that are short, so that no core waits for the end of a long one.
+SHORT = {"private", "tls"}
 #: Lines that are shown of what a command that failed said.
 TAIL = 30
 
@@ -79,6 +81,12 @@ def bench(name: str) -> Part:
     return Part(f"bench-{name}", [f"python -m venv --clear {venv} && {install} && python tests/bench/{name}.py {venv}"])
 
 
+def scenarios() -> list[str]:
+    """Return the scenarios of molecule, the short ones last."""
+    names = [path.parent.name for path in (CHECKOUT / "molecule").glob("*/molecule.yml")]
+    return sorted(names, key=lambda name: (name in SHORT, name))
+
+
 def parts() -> list[Part]:
     """Return all parts, in the order in which they begin."""
     return [
@@ -111,8 +119,7 @@ def parts() -> list[Part]:
         ),
         gate("bookworm", devpi=6),
         gate("trixie", devpi=7),
-        *[molecule(path.parent.name) for path in sorted((CHECKOUT / "molecule").glob("*/molecule.yml"))],
-        # The short ones last, so that no core waits for the end of a long one.
+        *[molecule(name) for name in scenarios()],
         bench("layout"),
         Part("bad-input", ["pytest tests/bad_input"], "tests/hosts/hosts down bad-input"),
         Part("bench-front", ["tests/bench/front/run"], "tests/hosts/hosts down bench-front", alone=True),

@@ -14,7 +14,7 @@ import urllib.request
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ansible_collections.wheelhouse.devpi.tests.unit.fake_devpi import JSON_TYPE, FakeDevpi, Handler
+from ansible_collections.wheelhouse.devpi.tests.unit.fake_devpi import DIRECTLY, JSON_TYPE, FakeDevpi, Handler
 
 Said = dict[str, Any]
 
@@ -97,7 +97,7 @@ class FakeDevpi7(FakeDevpi):
         if place in self.disk:
             return (500, b"{}") if entry["size"] is None else (200, self.disk[place])
         try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(entry["url"]) as answer:
+            with DIRECTLY.open(entry["url"]) as answer:
                 modified, content = answer.headers["Last-Modified"] or "then", answer.read()
         except (OSError, http.client.IncompleteRead):
             return 502, b'{"message": "error -1 getting it"}'
@@ -120,7 +120,7 @@ class FakeDevpi7(FakeDevpi):
         """Return the files on a page by their names, each with its place; None where there is no page."""
         request = urllib.request.Request(url, headers={"Accept": JSON_TYPE})
         try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+            with DIRECTLY.open(request) as answer:
                 text = answer.read()
         except OSError:
             return None
