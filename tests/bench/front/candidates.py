@@ -148,7 +148,13 @@ GENERATED = Candidate(
     "had to ask the upstream. An install after a cold one finds such pages. All others are made by devpi each time, "
     "because devpi forbids to keep them: so are those of the tables of pages.",
 )
-DEVPI = Candidate("devpi alone", "http://127.0.0.1:3141/{index}/+simple", ("devpi",))
+DEVPI = Candidate(
+    "devpi alone",
+    "http://127.0.0.1:3141/{index}/+simple",
+    ("devpi",),
+    note="It is the devpi of ours, here and behind the generated vhost. Without the plugin of the role, whose queue "
+    "lets no thread sleep, a cold install with uv takes twice as long.",
+)
 LIMIT = Candidate(
     "the limit",
     "http://bench.test:8081/+limit",
