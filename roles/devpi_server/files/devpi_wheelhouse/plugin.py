@@ -1,0 +1,40 @@
+"""The hooks of the plugin, which devpi-server finds by its entry point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devpi_server.log import threadlog
+from pluggy import HookimplMarker
+from pyramid.tweens import EXCVIEW
+
+from devpi_wheelhouse import auth, patches
+from devpi_wheelhouse.settings import SettingsFile, Unreadable
+
+hookimpl = HookimplMarker("devpiserver")
+TRANSACTION = "devpi_server.views.tween_keyfs_transaction"
+
+
+@hookimpl
+def devpiserver_add_parser_options(parser: Any) -> None:
+    """Add the options to devpi-server."""
+    group = parser.addgroup("wheelhouse")
+    group.addoption(
+        "--documentation-max-mib", type=int, default=512, help="MiB that documentation may have when it is unpacked"
+    )
+    group.addoption("--wheelhouse-settings", default="", help="file of JSON that says what is private, and which patches are off")
+
+
+@hookimpl
+def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
+    """Put all in."""
+    settings = SettingsFile(config.args.wheelhouse_settings)
+    try:
+        wanted = settings.read().patches
+    except Unreadable as problem:
+        threadlog.error("the settings cannot be read: %s", problem)
+        wanted = {}
+    patches.apply(wanted)
+    auth.add(pyramid_config, settings)
+    pyramid_config.add_tween("devpi_wheelhouse.documentation.tween")
+    pyramid_config.add_tween("devpi_wheelhouse.mirror_logins.tween", under=TRANSACTION, over=EXCVIEW)
