@@ -8,7 +8,6 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Mapping
 
-from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._checks import checked, settings_of
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._settings import options_of
@@ -21,7 +20,8 @@ description:
   - Returns the variables of a role as they were written, with the types that the specs of the role say, as one
     dictionary. C(devpi_server_threads) is C(threads) in there, and C(devpi_domain) is C(domain). The number that
     C(--extra-vars devpi_server_threads=8) gives as text is a number then.
-  - What is not written, or null, has the default of the role, or is null where there is none.
+  - What is not written, or null, has the default of the role, or is null where there is none. What has another type than
+    its variable is not there at all.
   - The roles of this collection read their variables by it and in no other way.
 author:
   - The wheelhouse founders (@wheelhouse)
@@ -65,23 +65,17 @@ class LookupModule(LookupBase):
     """The lookup ``settings``."""
 
     def run(self, terms: list[str], variables: Mapping[str, t.Any] | None = None, **kwargs: t.Any) -> list[t.Any]:
-        """Return the settings of roles, or what is wrong with them.
-
-        Raises AnsibleLookupError where settings are asked for that have problems.
-        """
+        """Return the settings of roles, or what is wrong with them."""
         self.set_options(var_options=variables, direct=kwargs)
         known = variables or {}
         found: list[t.Any] = []
         for role in terms:
             names = [name for name in options_of(role) if name in known]
-            written = {name: _decrypted(self._templar.template(known[name])) for name in names}
+            written = {name: _plain(self._templar.template(known[name]), known.get("omit")) for name in names}
             if self.get_option("problems"):
                 found.append(checked(role, written, lambda name: self._read(known, name)).problems)
-                continue
-            settings = settings_of(role, written)
-            if settings.problems:
-                raise AnsibleLookupError("\n".join(settings.problems))
-            found.append(settings.keyed())
+            else:
+                found.append(settings_of(role, written).keyed())
         return found
 
     def _read(self, variables: Mapping[str, t.Any], name: str) -> str | None:
@@ -96,12 +90,15 @@ class LookupModule(LookupBase):
             return None
 
 
-def _decrypted(value: t.Any) -> t.Any:
-    """Return a value in which what ansible-vault encrypted is text. Newer versions of Ansible do so themselves."""
+def _plain(value: t.Any, omit: t.Any) -> t.Any:
+    """Return a value in which what ansible-vault encrypted is text, and None in place of what was omitted."""
+    if (omit is not None and value is omit) or (isinstance(value, str) and value == omit):
+        return None
+    # Since 2.19, Ansible decrypts by itself.
     if getattr(value, "__ENCRYPTED__", False):
         return str(value)
     if isinstance(value, Mapping):
-        return {key: _decrypted(part) for key, part in value.items()}
+        return {key: _plain(part, omit) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_decrypted(part) for part in value]
+        return [_plain(part, omit) for part in value]
     return value

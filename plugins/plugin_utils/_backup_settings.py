@@ -84,7 +84,6 @@ def _keep(settings: Settings) -> None:
     ]
     if not keep or len(numbers) < len(keep) or not all(period in PERIODS for period in keep):
         settings.problems.append(
-            f"devpi_backup_keep is {keep}: it has to give, for some of {', '.join(PERIODS)}, how many backups are "
-            "kept, such "
-            "as {daily: 7, weekly: 5}."
+            f"devpi_backup_keep has {', '.join(map(str, keep)) or 'nothing'}: it has to give, for some of "
+            f"{', '.join(PERIODS)}, how many backups are kept, such as {{daily: 7, weekly: 5}}."
         )

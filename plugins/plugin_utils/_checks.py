@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Callable, Mapping
 
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._mask import masked
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils import (
     _backup_settings,
     _client_settings,
@@ -40,4 +41,5 @@ def checked(role: str, written: Mapping[str, t.Any], read: Callable[[str], str |
     """
     settings = settings_of(role, written)
     _ROLES[role].check(settings, read)
+    settings.problems = [masked(problem) for problem in settings.problems]
     return settings

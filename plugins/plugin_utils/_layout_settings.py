@@ -13,8 +13,8 @@ from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._settings import 
 
 def derive(settings: Settings) -> None:
     """Fill in what follows from other settings where it was left empty."""
-    if settings.get("devpi_layout_url") == "" and settings.get("devpi_port") is not None:
-        settings.values["devpi_layout_url"] = f"http://127.0.0.1:{settings.get('devpi_port')}"
+    port = settings.get("devpi_port")
+    settings.derive("devpi_layout_url", None if port is None else f"http://127.0.0.1:{port}")
 
 
 def check(settings: Settings, _read: Callable[[str], str | None]) -> None:

@@ -26,8 +26,7 @@ LDAP_KEYS = (
 
 def derive(settings: Settings) -> None:
     """Fill in what follows from other settings where it was left empty."""
-    if settings.get("devpi_server_outside_url") == "":
-        settings.values["devpi_server_outside_url"] = rules.authority_url(settings)
+    settings.derive("devpi_server_outside_url", rules.authority_url(settings))
 
 
 def check(settings: Settings, read: Callable[[str], str | None]) -> None:
@@ -60,8 +59,7 @@ def check(settings: Settings, read: Callable[[str], str | None]) -> None:
 
 
 def _numbers(settings: Settings) -> None:
-    most_memory = 1048576
-    memory = settings.get("devpi_server_memory_max_mib") or 2048
+    memory = max(1024, settings.get("devpi_server_memory_max_mib") or 2048)
     rules.numbers(
         settings,
         {
@@ -71,12 +69,12 @@ def _numbers(settings: Settings) -> None:
             "devpi_server_request_timeout": (1, 3600),
             "devpi_server_mirror_cache_expiry": (1, 31536000),
             "devpi_max_upload_mib": (1, 1048576),
-            "devpi_server_documentation_max_mib": (1, max(1, memory // 2)),
+            "devpi_server_documentation_max_mib": (1, memory // 2),
             "devpi_server_start_timeout": (1, 3600),
             "devpi_server_switch_limit": (1, 86400),
             "devpi_server_trial_port": (1, 65535),
             "devpi_server_releases_kept": (2, 100),
-            "devpi_server_memory_max_mib": (1024, most_memory),
+            "devpi_server_memory_max_mib": (1024, 1048576),
             "devpi_server_migrate_limit": (1, 604800),
             "devpi_server_health_timeout": (0, 3600),
         },

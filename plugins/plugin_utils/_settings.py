@@ -71,6 +71,7 @@ class Settings:
     problems: list[str] = field(default_factory=list)
     #: What follows from them and has no variable, by the names that tasks and templates read it by.
     derived: dict[str, t.Any] = field(default_factory=dict)
+    _not_written: set[str] = field(default_factory=set)
 
     def default(self, variable: str) -> t.Any:
         """Return what a variable is that was not written."""
@@ -80,9 +81,20 @@ class Settings:
         """Return a value, or None where it was not written or has a problem."""
         return self.values.get(variable)
 
+    def derive(self, variable: str, value: t.Any) -> None:
+        """Fill in what was left empty. ``value`` is None where it comes from what has a problem."""
+        if self.values.get(variable) == "":
+            self.values[variable] = value
+            self._not_written.add(variable)
+
     def refuse(self, variable: str, rule: str) -> None:
-        """Add a problem. ``rule`` goes on after the value of the variable, which secrets do not show."""
-        self.problems.append(f"{variable} is {shown(self.values[variable], variable)}: {rule}")
+        """Add a problem. ``rule`` goes on after the value of the variable, which secrets do not show.
+
+        What was not written, but comes from another variable, has that one's problem.
+        """
+        value = self.values.pop(variable)
+        if variable not in self._not_written:
+            self.problems.append(f"{variable} is {shown(value, variable)}: {rule}")
 
     def keyed(self) -> dict[str, t.Any]:
         """Return the values by the names that tasks and templates read them by."""
@@ -103,6 +115,10 @@ def normalised(role: str, written: Mapping[str, t.Any]) -> Settings:
         value = written.get(name)
         if value is None and option.get("required"):
             settings.problems.append(f"{name} is missing. {_plain(option['description'][0])}")
+            continue
+        if value is None and name in written and name in SECRETS and "default" not in option:
+            # Left out, a password has another meaning than one that was meant to be there.
+            settings.problems.append(f"{name} is null: write a text, or leave the variable out.")
             continue
         if value is None:
             value = option.get("default")
