@@ -122,14 +122,14 @@ def test_a_login_is_sent_letter_by_letter(upstream: Upstream, login: str) -> Non
         (
             "reader:p@ss/x",
             "reader:p%40ss%2Fx",
-            r"devpi sends the login of mirror_url as it is written, and decodes no %xx",
+            r"as it is written, and decodes no %xx in it",
         ),
         ("re@der:word", "re%40der:word", r"write the characters themselves"),
-        ("reader:s3cret", "reader:gu3ss", r"it refuses the login of the user 'reader' that is written in mirror_url"),
+        ("reader:s3cret", "reader:gu3ss", r"it refuses the login of the user 'reader'"),
         (
             "reader:s3cret",
             "reader:gu%403ss",
-            r"it refuses the login of the user 'reader' that is written in mirror_url",
+            r"it refuses the login of the user 'reader'",
         ),
     ],
 )
@@ -143,9 +143,7 @@ def test_a_login_that_devpi_would_not_get_in_with(upstream: Upstream, there: str
 
 def test_without_a_login_one_is_asked_for(upstream: Upstream) -> None:
     behave(upstream, login="reader:word")
-    with pytest.raises(
-        ProbeError, match="wants a login; take another mirror, or write user and password into mirror_url"
-    ):
+    with pytest.raises(ProbeError, match="or write user and password into mirror_url"):
         Probe(upstream.simple_url, "6.20.3", timeout=5).findings()
 
 
@@ -154,9 +152,7 @@ def test_a_redirect_to_another_origin_gets_no_login(upstream: Upstream) -> None:
         redirects = {"/simple/torch/": f"{other.simple_url}torch/"}
         behave(upstream, login="reader:word", redirects=redirects)
         assert Probe(with_login(upstream, "reader:word"), "6.20.3", timeout=5).findings().project == "torch"
-        pages = [login for (path, _agent), login in zip(other.seen, other.logins) if path == "/simple/torch/"]
-        assert pages
-        assert set(pages) == {""}
+        assert {login for path, login in other.logins if path == "/simple/torch/"} == {""}
 
 
 def test_a_redirect_of_the_same_origin_keeps_the_login(upstream: Upstream) -> None:
