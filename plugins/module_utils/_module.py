@@ -149,8 +149,8 @@ class DevpiModule(AnsibleModule):
         self.log(text)
         tell_progress(text)
 
-    def _prober(self, version: str) -> t.Callable[[str], Findings]:
-        return lambda url: Probe(url, version, self.params["timeout"]).findings()
+    def _prober(self, version: str) -> t.Callable[[str, str | None], Findings]:
+        return lambda url, project: Probe(url, version, self.params["timeout"], project).findings()
 
     def is_assumed_new(self) -> bool:
         """Tell whether to compare with a server that is yet to be installed."""
