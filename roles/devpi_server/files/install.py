@@ -8,8 +8,8 @@ environment is not complete, or where its user cannot run it. `make` makes it so
 wrong is mended, any other one is made anew.
 
 Neither the umask of whoever calls it, nor the configuration of pip and uv of the host or of root, nor logins in root's
-.netrc reach the installers: a host may be a client of its own index. Of the environment, they get what names a proxy, and
-then what the environment file of the role says.
+.netrc reach the installers: a host may be a client of its own index. Of the environment, they get what names a proxy,
+and then what the environment file of the role says.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -189,7 +189,9 @@ def install(plan: Plan, log: int, home: str) -> None:
         calls.append([*installer, "--require-hashes", *files, *(options if number else [])])
     for call in calls:
         # In one call all its locks, so that the installer refuses those that do not agree.
-        done = subprocess.run(call, cwd=plan.folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        done = subprocess.run(
+            call, cwd=plan.folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
+        )
         if done.returncode:
             lines = (plan.place / LOG).read_text("utf-8", "replace").splitlines()
             raise Failed("\n".join(lines[-20:]) or f"{call[0]} ended with {done.returncode}")

@@ -116,7 +116,7 @@ def test_a_complete_environment_that_does_not_run_is_made_anew(program: ModuleTy
     program.make(plan)
     (plan.place / "lib/code").unlink()
     (plan.place / "second.txt").write_text("a lock", "utf-8")
-    with pytest.raises(program.Failed, match="cannot be run: .*--version ends with 1"):
+    with pytest.raises(program.Failed, match=r"cannot be run: .*--version ends with 1"):
         program.check(plan)
     program.make(plan)
     program.check(plan)
