@@ -105,20 +105,29 @@ def read_environment(text: str) -> dict[str, str]:
 def why_not(plan: Plan) -> str:
     """Return why the program does not run as its user, or "" where it does."""
     program = plan.place / "bin" / plan.program
-    as_user: dict[str, object] = {}
+    uid = gid = groups = None
     if plan.user:
         try:
             account = pwd.getpwnam(plan.user)
         except KeyError:
             return f"there is no user {plan.user}"
-        as_user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        uid, gid, groups = account.pw_uid, account.pw_gid, list[int]()
     environment = {"PATH": PATH, "LANG": "C.UTF-8", "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
 
     def run(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # type: ignore[call-overload, no-any-return]
-            command, env=environment, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-            timeout=PATIENCE, **as_user
-        )  # fmt: skip
+        return subprocess.run(
+            command,
+            user=uid,
+            group=gid,
+            extra_groups=groups,
+            env=environment,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
 
     try:
         result = run(str(program), "--version")
