@@ -20,8 +20,8 @@ description:
   - Returns the variables of a role as they were written, with the types that the specs of the role say, as one
     dictionary. C(devpi_server_threads) is C(threads) in there, and C(devpi_domain) is C(domain). The number that
     C(--extra-vars devpi_server_threads=8) gives as text is a number then.
-  - What is not written, or null, has the default of the role, or is null where there is none. What has another type than
-    its variable is not there at all.
+  - What is not written, or null, has the default of the role, or is null where there is none. What has another type
+    than its variable is not there at all.
   - The roles of this collection read their variables by it and in no other way.
 author:
   - The wheelhouse founders (@wheelhouse)
