@@ -47,12 +47,14 @@ class State:
 
         `restarts` is how often systemd had started the unit again when the waiting began.
         """
+        # A command before the main one that failed leaves no status.
+        why = self.result if self.status == "0" else f"{self.result}, status {self.status}"
         if self.sub.startswith("auto-restart"):
-            return f"{self.unit} ended ({self.result}, status {self.status}), and systemd tries it again and again."
+            return f"{self.unit} ended ({why}), and systemd tries it again and again."
         if self.restarts > restarts:
             return f"{self.unit} ended, and systemd started it again."
         if self.active == "failed":
-            return f"{self.unit} failed ({self.result}, status {self.status})."
+            return f"{self.unit} failed ({why})."
         if self.active == "inactive" and not self.has_job:
             return f"{self.unit} does not run."
         return None
