@@ -18,12 +18,14 @@ from urllib.parse import quote
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, Json, path_of
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import (
     EXEMPT_PROJECTS,
+    FILLING_IN,
     MIRROR_TYPES,
     PROJECT_RULE,
     Config,
     Dialect,
     DialectError,
 )
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._mask import masked
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._presets import preset_settings
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Findings, ProbeError
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._switch import (
@@ -32,7 +34,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._switch import (
     settled,
     survey,
 )
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import find_circle, masked
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import find_circle
 
 SET_BY_DEVPI_INIT = "(set by devpi-init)"
 
@@ -185,7 +187,7 @@ class Plan:
     actual: Mapping[str, Config]
     dialect: Dialect
     server: Server
-    probe: t.Callable[[str], Findings]
+    probe: t.Callable[[str, str | None], Findings]
     findings: dict[str, Findings] = field(default_factory=dict)
     """What was found at the upstreams of new and switched mirrors, by index."""
     _refusals: list[str] = field(default_factory=list)
@@ -211,7 +213,7 @@ class Plan:
         return [*users, *(change for name in ordered for change in updates[name]), *deletions, *departures]
 
     def _translated(self, index: WantedIndex) -> Config:
-        named = {key: value for key, value in index.config.items() if key not in ("preset", "probe")}
+        named = {key: value for key, value in index.config.items() if key not in FILLING_IN}
         preset = index.config.get("preset")
         try:
             filled_in = self.dialect.config(self.dialect.known(preset_settings(preset))) if preset else {}
@@ -333,7 +335,9 @@ class Plan:
         derived: Config = {}
         if index.config.get("probe"):
             try:
-                found = self.findings[index.name] = self.probe(config[self.dialect.mirror_url])
+                found = self.findings[index.name] = self.probe(
+                    config[self.dialect.mirror_url], index.config.get("probe_project")
+                )
                 derived = found.settings()
             except ProbeError as reason:
                 self._refusals.append(f"{index.name}: {reason}")
