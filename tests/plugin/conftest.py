@@ -5,20 +5,21 @@
 
 from __future__ import annotations
 
-import os
-
-# A start takes a second with these, and eight without. devpi reads them when it is imported.
-for name, value in {"MEMORY_COST": "8", "TIME_COST": "1", "PARALLELISM": "1"}.items():
-    os.environ[f"DEVPISERVER_ARGON2_{name}"] = value
-
 from collections.abc import Iterator
 from pathlib import Path
 
+import argon2
 import pytest
 from devpi import Devpi
 from devpi_server.auth import pwd_context
+from devpi_server.config import Config
 
-pwd_context.update(argon2__time_cost=1, argon2__memory_cost=8, argon2__parallelism=1)
+# A start takes a second with these, and eight without; a login as well costs less.
+CHEAP = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
+Config._secret_parameters = argon2.Parameters(
+    argon2.low_level.Type.ID, argon2.low_level.ARGON2_VERSION, 16, 16, **CHEAP
+)
+pwd_context.update(**{f"argon2__{name}": value for name, value in CHEAP.items()})
 
 
 @pytest.fixture
@@ -40,5 +41,5 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devpi]:
         server.add_index("team/inherited", ["team/between"])
         server.add_index("closed/any")
         server.add_mirror("team/mirror", "http://upstream:secret@127.0.0.1:9/simple/")
-        server.write_settings([{"name": "team/dev", "readers": ["alice", ":guests"]}, {"name": "closed"}])
+        server.write_rules([{"name": "team/dev", "readers": ["alice", ":guests"]}, {"name": "closed"}])
         yield server

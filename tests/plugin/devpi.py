@@ -37,12 +37,12 @@ class Devpi:
     """A server with the settings of the role, and data of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.settings = folder / "wheelhouse.json"
-        self.write_settings([])
+        self.rules = folder / "private.json"
+        self.write_rules([])
         data = ["--serverdir", str(folder / "data")]
         plain = get_pluginmanager()
         init(plain, ["devpi-init", *data, "--no-root-pypi", f"--root-passwd={ROOT_PASSWORD}"])
-        options = [*data, "--restrict-modify=root", "--indexer-backend=null", f"--wheelhouse-settings={self.settings}"]
+        options = [*data, "--restrict-modify=root", "--indexer-backend=null", f"--wheelhouse-private={self.rules}"]
         self.config = parseoptions(get_pluginmanager(), ["devpi-server", *options, "--offline-mode"])
         self.xom = xom_from_config(self.config)
         self.app = self.xom.create_app()
@@ -55,11 +55,11 @@ class Devpi:
         server.xom.keyfs.release_all_wait_tx()
         server.xom.thread_pool.shutdown()
 
-    def write_settings(self, private: list[dict[str, Any]], patches: dict[str, bool] | None = None) -> None:
+    def write_rules(self, private: list[dict[str, Any]]) -> None:
         """Write the file as the role does: as a whole."""
-        new = self.settings.with_suffix(".new")
-        new.write_text(json.dumps({"private": private, "patches": patches or {}}))
-        new.replace(self.settings)
+        new = self.rules.with_suffix(".new")
+        new.write_text(json.dumps(private))
+        new.replace(self.rules)
 
     def ask(self, path: str, headers: dict[str, str], method: str = "GET", content: object = None) -> Any:
         """Send a request to devpi. Returns its response."""
@@ -98,7 +98,11 @@ class Devpi:
 
     def log_in(self, user: str) -> str:
         """Return the password for ten hours that devpi gives for a login."""
-        return str(self.ask("/+login", {}, "POST", {"user": user, "password": f"password of {user}"}).json["result"]["password"])
+        return str(
+            self.ask("/+login", {}, "POST", {"user": user, "password": f"password of {user}"}).json["result"][
+                "password"
+            ]
+        )
 
     def cookie(self, user: str) -> dict[str, str]:
         """Return the cookie that devpi-lockdown gives for a login."""

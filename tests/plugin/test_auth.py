@@ -70,7 +70,13 @@ def test_lists_are_for_whoever_is_logged_in(shared: Devpi, uri: str) -> None:
 
 def test_search_is_for_those_who_read_all(shared: Devpi) -> None:
     uri = "/+search?query=hidden"
-    assert [shared.may(uri, login) for login in (None, WRONG, right("bob"), right("alice"), ROOT)] == [401, 401, 403, 204, 204]
+    assert [shared.may(uri, login) for login in (None, WRONG, right("bob"), right("alice"), ROOT)] == [
+        401,
+        401,
+        403,
+        204,
+        204,
+    ]
     # Its user is a reader of her own index alone.
     assert shared.may(uri, right("team")) == 204
     assert shared.may("/%2Bsearch/?query=hidden", right("bob")) == 403
@@ -133,7 +139,9 @@ def test_question_is_whole(shared: Devpi, missing: str) -> None:
     headers = {"X-Need": "read", "X-Method": "GET", "X-Uri": "/", "X-Real-IP": "192.0.2.1"}
     del headers[missing]
     assert shared.ask("/+wheelhouse/auth", headers).status_code == 400
-    assert shared.ask("/+wheelhouse/auth", headers | {"X-Need": "all", "X-Method": "GET", "X-Uri": "/"}).status_code == 400
+    assert (
+        shared.ask("/+wheelhouse/auth", headers | {"X-Need": "all", "X-Method": "GET", "X-Uri": "/"}).status_code == 400
+    )
 
 
 def test_headers_of_an_answer(shared: Devpi) -> None:
@@ -150,8 +158,11 @@ def test_most_exact_rule_decides(devpi: Devpi) -> None:
         devpi.add_user(user)
     for index in ("team/dev", "team/open", "alice/own"):
         devpi.add_index(index)
-    devpi.write_settings([{"name": "*"}, {"name": "team", "readers": ["bob"]}, {"name": "team/dev", "readers": ["alice"]}])
-    got = {name: [devpi.may(f"/{index}", right(name)) for index in ("team/dev", "team/open", "alice/own")] for name in ("alice", "bob")}
+    devpi.write_rules([{"name": "*"}, {"name": "team", "readers": ["bob"]}, {"name": "team/dev", "readers": ["alice"]}])
+    got = {
+        name: [devpi.may(f"/{index}", right(name)) for index in ("team/dev", "team/open", "alice/own")]
+        for name in ("alice", "bob")
+    }
     assert got == {"alice": [204, 403, 204], "bob": [403, 204, 204]}
     assert devpi.may("/no/such/+simple/") == 401
     assert devpi.may("/team/nothing/+simple/", right("alice")) == 403
@@ -162,7 +173,7 @@ def test_groups_read(shared: Devpi) -> None:
         """A directory, as devpi-ldap asks one."""
 
         @hookimpl
-        def devpiserver_auth_request(self, request: Any, userdict: Any, username: str, password: str) -> Any:  # noqa: ARG002
+        def devpiserver_auth_request(self, request: Any, userdict: Any, username: str, password: str) -> Any:
             if username not in {"guest", "newcomer"}:
                 return None
             return {"status": "ok", "groups": ["guests"]} if password == "of the directory" else {"status": "reject"}
@@ -178,16 +189,16 @@ def test_groups_read(shared: Devpi) -> None:
     assert shared.may(PRIVATE[0], right("guest")) == 403
 
 
-def test_without_settings_nobody_is_let_in(devpi: Devpi, tmp_path: Path) -> None:
+def test_without_its_rules_nobody_is_let_in(devpi: Devpi, tmp_path: Path) -> None:
     devpi.add_index("root/open")
     assert devpi.may("/root/open") == 204
-    devpi.settings.write_text("{")
+    devpi.rules.write_text("{")
     assert devpi.may("/root/open", ROOT) == 503
-    devpi.settings.write_text('{"private": [{}], "patches": {}}')
+    devpi.rules.write_text("[{}]")
     assert devpi.may("/root/open", ROOT) == 503
-    devpi.settings.unlink()
+    devpi.rules.unlink()
     assert devpi.may("/root/open", ROOT) == 503
-    devpi.write_settings([])
+    devpi.write_rules([])
     assert devpi.may("/root/open") == 204
 
 
@@ -196,10 +207,16 @@ def test_bases_are_those_of_the_configuration(devpi: Devpi) -> None:
     devpi.add_user("team")
     devpi.add_index("team/dev")
     devpi.add_index("team/hides", ["team/dev"])
-    devpi.manage("PATCH", "/team/hides", {**devpi.manage("GET", "/team/hides?no_projects="), "custom_data": {"bases": []}})
+    devpi.manage(
+        "PATCH", "/team/hides", {**devpi.manage("GET", "/team/hides?no_projects="), "custom_data": {"bases": []}}
+    )
     devpi.add_index("team/shows", [])
-    devpi.manage("PATCH", "/team/shows", {**devpi.manage("GET", "/team/shows?no_projects="), "custom_data": {"bases": ["team/dev"]}})
-    devpi.write_settings([{"name": "team/dev"}])
+    devpi.manage(
+        "PATCH",
+        "/team/shows",
+        {**devpi.manage("GET", "/team/shows?no_projects="), "custom_data": {"bases": ["team/dev"]}},
+    )
+    devpi.write_rules([{"name": "team/dev"}])
     assert [devpi.may(f"/{index}/+simple/x/") for index in ("team/hides", "team/shows")] == [401, 204]
 
 
@@ -209,7 +226,7 @@ def test_indexes_that_inherit_each_other(devpi: Devpi) -> None:
     devpi.add_index("team/b", ["team/a"])
     devpi.add_index("team/dev")
     devpi.inherit("team/a", ["team/b", "team/dev"])
-    devpi.write_settings([{"name": "team/dev"}])
+    devpi.write_rules([{"name": "team/dev"}])
     assert [devpi.may(f"/team/{name}") for name in "ab"] == [401, 401]
 
 
@@ -217,7 +234,7 @@ def test_index_that_inherits_what_is_gone(devpi: Devpi) -> None:
     devpi.add_user("team")
     devpi.add_index("team/dev")
     devpi.add_index("team/later", ["team/dev"])
-    devpi.write_settings([{"name": "team/dev"}])
+    devpi.write_rules([{"name": "team/dev"}])
     devpi.manage("DELETE", "/team/dev")
     assert devpi.may("/team/later/+simple/") == 401
 
@@ -225,7 +242,14 @@ def test_index_that_inherits_what_is_gone(devpi: Devpi) -> None:
 class TestTokens:
     """A token holds what it is limited to, on every route."""
 
-    READS = ("/team/dev/+simple/hidden/", "/team/inherited/hidden", "/", "/team", "/+search?query=hidden", "/team/public/+simple/")
+    READS = (
+        "/team/dev/+simple/hidden/",
+        "/team/inherited/hidden",
+        "/",
+        "/team",
+        "/+search?query=hidden",
+        "/team/public/+simple/",
+    )
 
     def reads(self, devpi: Devpi, need: str = "read", **restrictions: Any) -> list[int]:
         """Return what a token of alice reads."""
@@ -246,7 +270,11 @@ class TestTokens:
         assert self.reads(shared, indexes=["team/public"]) == [403, 403, 403, 403, 403, 204]
         token = shared.token("alice", indexes=["team/public"])
         assert shared.may("/team/dev/", token, "write", "POST") == 403
-        assert [shared.may(f"/team/{name}", token, "login") for name in ("public", "mirror", "nothing")] == [204, 403, 403]
+        assert [shared.may(f"/team/{name}", token, "login") for name in ("public", "mirror", "nothing")] == [
+            204,
+            403,
+            403,
+        ]
 
     def test_for_the_private_index(self, shared: Devpi) -> None:
         assert self.reads(shared, indexes=["team/dev"])[:5] == [204, 204, 403, 403, 403]
@@ -301,7 +329,9 @@ class TestGuesses:
 
     def test_right_logins_are_no_guesses(self, shared: Devpi) -> None:
         login = shared.token("alice")
-        assert {shared.answer(PRIVATE[0], login, address="198.51.100.3", rate="0.1").status_code for _ in range(50)} == {204}
+        assert {
+            shared.answer(PRIVATE[0], login, address="198.51.100.3", rate="0.1").status_code for _ in range(50)
+        } == {204}
 
 
 def test_passwords_are_compared_once(shared: Devpi, monkeypatch: pytest.MonkeyPatch) -> None:

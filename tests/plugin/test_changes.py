@@ -24,11 +24,13 @@ def team(devpi: Devpi) -> Devpi:
     devpi.add_index("team/dev")
     devpi.add_index("team/public")
     devpi.add_index("team/above", ["team/public"])
-    devpi.write_settings([{"name": "team/dev", "readers": ["alice"]}])
+    devpi.write_rules([{"name": "team/dev", "readers": ["alice"]}])
     return devpi
 
 
-def look(devpi: Devpi, uri: str, login: dict[str, str] | None, change: Callable[[], None], before: int, after: int) -> None:
+def look(
+    devpi: Devpi, uri: str, login: dict[str, str] | None, change: Callable[[], None], before: int, after: int
+) -> None:
     """Ask all the time while something is changed: each question that is put after the change has the new answer."""
     changed = threading.Event()
     wrong: list[tuple[bool, int]] = []
@@ -55,7 +57,7 @@ def look(devpi: Devpi, uri: str, login: dict[str, str] | None, change: Callable[
 
 
 def test_index_becomes_private(team: Devpi) -> None:
-    look(team, PAGE, None, lambda: team.write_settings([{"name": "team/public"}]), 204, 401)
+    look(team, PAGE, None, lambda: team.write_rules([{"name": "team/public"}]), 204, 401)
 
 
 def test_public_index_inherits_a_private_one(team: Devpi) -> None:
@@ -63,7 +65,14 @@ def test_public_index_inherits_a_private_one(team: Devpi) -> None:
 
 
 def test_index_inherits_one_that_begins_to_inherit_a_private_one(team: Devpi) -> None:
-    look(team, "/team/above/+f/a/b", basic("bob", "password of bob"), lambda: team.inherit("team/public", ["team/dev"]), 204, 403)
+    look(
+        team,
+        "/team/above/+f/a/b",
+        basic("bob", "password of bob"),
+        lambda: team.inherit("team/public", ["team/dev"]),
+        204,
+        403,
+    )
 
 
 def test_user_goes_away(team: Devpi) -> None:
@@ -76,7 +85,9 @@ def test_login_of_a_user_goes_away_with_her(team: Devpi) -> None:
 
 def test_password_changes(team: Devpi) -> None:
     change = {"password": "another"}
-    look(team, "/team/dev", basic("alice", "password of alice"), lambda: team.manage("PATCH", "/alice", change), 204, 401)
+    look(
+        team, "/team/dev", basic("alice", "password of alice"), lambda: team.manage("PATCH", "/alice", change), 204, 401
+    )
 
 
 def test_token_is_revoked(team: Devpi) -> None:
@@ -87,4 +98,4 @@ def test_token_is_revoked(team: Devpi) -> None:
 
 def test_reader_is_one_no_longer(team: Devpi) -> None:
     rules = [{"name": "team/dev", "readers": ["bob"]}]
-    look(team, "/team/dev", basic("alice", "password of alice"), lambda: team.write_settings(rules), 204, 403)
+    look(team, "/team/dev", basic("alice", "password of alice"), lambda: team.write_rules(rules), 204, 403)

@@ -36,4 +36,8 @@ def test_all_else_of_the_answer_stays(shared: Devpi) -> None:
 
 def test_urls_in_texts() -> None:
     value = {"a": ["see https://u:p@x.test/y, or http://t@z", 1, None], "b": "a@b.test", "c": "http://x/@y"}
-    assert without_login(value) == {"a": ["see https://x.test/y, or http://z", 1, None], "b": "a@b.test", "c": "http://x/@y"}
+    assert without_login(value) == {
+        "a": ["see https://x.test/y, or http://z", 1, None],
+        "b": "a@b.test",
+        "c": "http://x/@y",
+    }

@@ -38,27 +38,28 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_tested_version_is_patched(patch: Patch) -> None:
-    assert apply({}, (patch,)) == ["devpi_server.patched"]
+    assert apply([], (patch,)) == ["devpi_server.patched"]
     assert sys.modules["devpi_server.patched"].changed
-    assert apply({}, (patch,)) == [], "once"
+    assert apply([], (patch,)) == [], "once"
 
 
 def test_another_version_is_left_alone_with_one_line(patch: Patch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    assert apply({}, (dataclasses.replace(patch, tested=frozenset({"6.0", "6.1"})),)) == []
+    assert apply([], (dataclasses.replace(patch, tested=frozenset({"6.0", "6.1"})),)) == []
     assert lines(caplog) == [
-        f"patch some of devpi_server.patched is left out: it was tested with devpi-server 6.0 and 6.1, and this is {THIS}"
+        "patch some of devpi_server.patched is left out: "
+        f"it was tested with devpi-server 6.0 and 6.1, and this is {THIS}"
     ]
 
 
 def test_patch_is_switched_off(patch: Patch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    assert apply({"some": False}, (patch,)) == []
+    assert apply(["some"], (patch,)) == []
     assert lines(caplog) == ["patch some of devpi_server.patched is switched off"]
 
 
 def test_patch_of_what_is_not_loaded_says_nothing(patch: Patch, caplog: pytest.LogCaptureFixture) -> None:
-    assert apply({}, (dataclasses.replace(patch, module="devpi_server.nothing"),)) == []
+    assert apply([], (dataclasses.replace(patch, module="devpi_server.nothing"),)) == []
     assert lines(caplog) == []
 
 
@@ -66,17 +67,19 @@ def test_patch_that_fails_is_left_out_with_one_line(patch: Patch, caplog: pytest
     def fail(_module: Any) -> None:
         raise AttributeError("Storage")
 
-    assert apply({}, (dataclasses.replace(patch, apply=fail),)) == []
+    assert apply([], (dataclasses.replace(patch, apply=fail),)) == []
     assert lines(caplog) == ["patch some of devpi_server.patched failed, and is left out: AttributeError('Storage')"]
 
 
 def test_this_devpi_is_one_that_the_queue_was_tested_with(devpi: Devpi) -> None:
     assert any(patch.name == "writer_queue" and THIS in patch.tested for patch in PATCHES)
-    assert any(getattr(sys.modules.get(patch.module), "devpi_wheelhouse_patch", "") == "writer_queue" for patch in PATCHES)
+    assert any(
+        getattr(sys.modules.get(patch.module), "devpi_wheelhouse_patch", "") == "writer_queue" for patch in PATCHES
+    )
 
 
-def test_devpi_starts_without_its_settings(tmp_path: Path) -> None:
+def test_devpi_starts_without_its_rules(tmp_path: Path) -> None:
     for server in Devpi.started(tmp_path):
-        server.settings.write_text("no json")
+        server.rules.write_text("no json")
         assert server.xom.create_app()
         assert server.ask("/+api", {}).status_code == 200

@@ -68,7 +68,18 @@ ODD = [
     "/team/\u0394",
 ]
 #: What comes after an index.
-BELOW = ["", "/", "/+simple", "/+simple/", "/+simple/hidden", "/+simple/hidden/", "/+f/a/b", "/+e/a/b", "/hidden", "/hidden/"]
+BELOW = [
+    "",
+    "/",
+    "/+simple",
+    "/+simple/",
+    "/+simple/hidden",
+    "/+simple/hidden/",
+    "/+f/a/b",
+    "/+e/a/b",
+    "/hidden",
+    "/hidden/",
+]
 BELOW += ["/hidden/1.0", "/hidden/1.0/", "/hidden/1.0/+doc/a.html", "/hidden/1.0/+d/a.html", "/hidden/refresh", "/+api"]
 BELOW += ["/hidden/1.0/+toxresults/a", "/hidden/1.0/+toxresults/a/b", "/+simple/hidden/refresh"]
 

@@ -18,6 +18,13 @@ from devpi import MAJOR, Devpi
 WRITERS = 30
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let SQLite wait for a tenth of a second, and not for a minute."""
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *path, **options: connect(*path, **{**options, "timeout": 0.1}))
+
+
 @pytest.fixture
 def storage(devpi: Devpi) -> Any:
     """The storage of a server."""
@@ -87,7 +94,11 @@ def test_the_turn_ends_with_a_connection_that_is_lost(storage: Any) -> None:
 
 
 def test_the_turn_ends_where_sqlite_refuses(storage: Any, devpi: Devpi) -> None:
-    (database,) = (devpi.config.server_path / name for name in (".sqlite", ".sqlite_alchemy") if (devpi.config.server_path / name).exists())
+    (database,) = (
+        devpi.config.server_path / name
+        for name in (".sqlite", ".sqlite_alchemy")
+        if (devpi.config.server_path / name).exists()
+    )
     with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
         other.execute("begin immediate")
         with pytest.raises(Exception, match=r"(?i)locked|timeout|timed out"):

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -23,8 +22,8 @@ PLUGIN = Path(devpi_wheelhouse.__file__).parents[1]
 
 
 def test_server_answers_nginx(tmp_path: Path) -> None:
-    settings = tmp_path / "wheelhouse.json"
-    settings.write_text(json.dumps({"private": [{"name": "*"}], "patches": {"writer_queue": False}}))
+    rules = tmp_path / "private.json"
+    rules.write_text('[{"name": "*"}]')
     environment = {**os.environ, "PYTHONPATH": str(PLUGIN), "PYTHONDONTWRITEBYTECODE": "1"}
     data = f"--serverdir={tmp_path / 'data'}"
     init = [BIN / "devpi-init", data, "--no-root-pypi", f"--root-passwd={ROOT_PASSWORD}"]
@@ -32,7 +31,14 @@ def test_server_answers_nginx(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = [data, f"--port={port}", f"--wheelhouse-settings={settings}", "--documentation-max-mib=1", "--offline-mode"]
+    options = [
+        data,
+        f"--port={port}",
+        f"--wheelhouse-private={rules}",
+        "--wheelhouse-without=writer_queue",
+        "--documentation-max-mib=1",
+        "--offline-mode",
+    ]
     journal = tmp_path / "journal"
     with journal.open("wb") as file:
         server = subprocess.Popen(

@@ -9,7 +9,7 @@ GET /+wheelhouse/auth with the client's headers of a login (Authorization, X-Dev
     X-Login-Rate how many guesses of a password an address may make each second; 20 times as many at once
 
 Answers 204; 401 for nobody, or a login that is not good; 403 for whoever may not; 429 for who guesses; 503 where the
-settings cannot be read. X-Devpi-Serial is the serial of devpi at which it was answered.
+rules cannot be read. X-Devpi-Serial is the serial of devpi at which it was answered.
 
 Only nginx may reach it: whoever does may claim any address.
 """
@@ -29,7 +29,7 @@ from devpi_wheelhouse import paths
 from devpi_wheelhouse.bounded import Guesses, Recent, Secrets, network_of
 from devpi_wheelhouse.identity import Asker, Passwords, is_unlimited
 from devpi_wheelhouse.indexes import Indexes
-from devpi_wheelhouse.settings import Rules, SettingsFile, Unreadable
+from devpi_wheelhouse.rules import Rules, RulesFile, Unreadable
 
 ROUTE = "/+wheelhouse/auth"
 NEEDS = ("read", "write", "login")
@@ -203,8 +203,8 @@ class Visit:
 class Judge:
     """Answers nginx, and remembers for that who guesses and who does not."""
 
-    def __init__(self, xom: Any, settings: SettingsFile) -> None:
-        self._settings = settings
+    def __init__(self, xom: Any, rules: RulesFile) -> None:
+        self._rules = rules
         self.secrets = Secrets()
         self.passwords = Passwords(self.secrets)
         self.guesses = Guesses()
@@ -217,11 +217,11 @@ class Judge:
         if question.need not in NEEDS or not question.method or not question.uri:
             return 400
         try:
-            Visit(self, question, self._settings.read().rules, request).answer()
+            Visit(self, question, self._rules.read(), request).answer()
         except Refused as refused:
             return refused.status
         except Unreadable as problem:
-            threadlog.error("nobody is let in, because the settings cannot be read: %s", problem)
+            threadlog.error("nobody is let in, because the rules of what is private cannot be read: %s", problem)
             return 503
         return 204
 
@@ -235,8 +235,8 @@ def view(request: Any) -> Response:
     return response
 
 
-def add(pyramid_config: Any, settings: SettingsFile) -> None:
+def add(pyramid_config: Any, rules: RulesFile) -> None:
     """Add the route to devpi."""
-    pyramid_config.registry["devpi_wheelhouse_judge"] = Judge(pyramid_config.registry["xom"], settings)
+    pyramid_config.registry["devpi_wheelhouse_judge"] = Judge(pyramid_config.registry["xom"], rules)
     pyramid_config.add_route("devpi_wheelhouse_auth", ROUTE)
     pyramid_config.add_view(view, route_name="devpi_wheelhouse_auth", request_method="GET")

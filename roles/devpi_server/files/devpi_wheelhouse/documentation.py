@@ -1,4 +1,4 @@
-"""Documentation that is too large when it is unpacked: devpi-web unpacks it whatever its size, each member in memory."""
+"""Documentation that is too large: devpi-web unpacks it whatever its size, each member in memory."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def request_at(request: Any, index: str, login: dict[str, str]) -> Any:
 
 
 def is_unlimited(identity: Any) -> bool:
-    """Whether somebody is the same at every index: they logged in by a password, or by a login that devpi gave for one."""
+    """Whether somebody is the same at every index: they logged in by a password, or by what devpi gave for one."""
     return type(identity) is CredentialsIdentity
 
 

@@ -1,4 +1,4 @@
-"""The logins in the URLs of mirrors, which devpi shows with the data of an index: only to whoever may change the index."""
+"""The logins in the URLs of mirrors: devpi shows them with the data of an index, and here to whoever may change it."""
 
 from __future__ import annotations
 
@@ -49,10 +49,11 @@ def may_change(request: Any, index: str) -> bool:
 
 def cleaned(request: Any, answer: dict[str, Any]) -> dict[str, Any]:
     """Return devpi's answer about an index, a user or all users without the logins that are not for the request."""
-    kind, result = answer.get("type"), answer.get("result")
+    kind: str = answer.get("type", "")
+    result: dict[str, Any] = answer.get("result", {})
     where = request.matchdict or {}
     if kind == "indexconfig":
-        users = {where["user"]: {"indexes": {where["index"].rstrip("/"): result}}}
+        users: dict[str, Any] = {where["user"]: {"indexes": {where["index"].rstrip("/"): result}}}
     elif kind == "userconfig":
         users = {where["user"].rstrip("/"): result}
     elif kind == "list:userconfig":
@@ -72,7 +73,12 @@ def tween(handler: Callable[[Any], Any], _registry: Any) -> Callable[[Any], Any]
     def clean(request: Any) -> Any:
         response = handler(request)
         route = request.matched_route
-        if request.method in ("GET", "HEAD") and route and route.name in ROUTES and response.content_type == "application/json":
+        if (
+            request.method in ("GET", "HEAD")
+            and route
+            and route.name in ROUTES
+            and response.content_type == "application/json"
+        ):
             body = response.body
             if LOGIN.search(body.decode("utf-8", "replace")):
                 response.body = json.dumps(cleaned(request, json.loads(body)), indent=2).encode() + b"\n"

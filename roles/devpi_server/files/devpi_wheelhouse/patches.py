@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,18 +39,18 @@ PATCHES = (
 )
 
 
-def apply(wanted: Mapping[str, bool], patches: tuple[Patch, ...] = PATCHES) -> list[str]:
+def apply(without: Sequence[str], patches: tuple[Patch, ...] = PATCHES) -> list[str]:
     """Put the patches in that were tested with what is installed. Returns the modules that were changed.
 
-    `wanted` says by name which are; those that it does not name are. One that was not tested is left out, with a line
-    in the journal: devpi starts in any case.
+    `without` names those that are switched off. One that was not tested is left out, with a line in the journal: devpi
+    starts in any case.
     """
     changed = []
     for patch in patches:
         module = sys.modules.get(patch.module)
         if module is None or getattr(module, "devpi_wheelhouse_patch", None):
             continue
-        if not wanted.get(patch.name, True):
+        if patch.name in without:
             threadlog.info("patch %s of %s is switched off", patch.name, patch.module)
             continue
         version = importlib.metadata.version(patch.distribution)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from devpi_server.log import threadlog
 from pluggy import HookimplMarker
 from pyramid.tweens import EXCVIEW
 
 from devpi_wheelhouse import auth, patches
-from devpi_wheelhouse.settings import SettingsFile, Unreadable
+from devpi_wheelhouse.rules import RulesFile
 
 hookimpl = HookimplMarker("devpiserver")
 TRANSACTION = "devpi_server.views.tween_keyfs_transaction"
@@ -22,19 +21,14 @@ def devpiserver_add_parser_options(parser: Any) -> None:
     group.addoption(
         "--documentation-max-mib", type=int, default=512, help="MiB that documentation may have when it is unpacked"
     )
-    group.addoption("--wheelhouse-settings", default="", help="file of JSON that says what is private, and which patches are off")
+    group.addoption("--wheelhouse-private", default="", help="file of JSON that says what is private, and who reads it")
+    group.addoption("--wheelhouse-without", default="", help="patches that are left out: their names, with commas")
 
 
 @hookimpl
 def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
     """Put all in."""
-    settings = SettingsFile(config.args.wheelhouse_settings)
-    try:
-        wanted = settings.read().patches
-    except Unreadable as problem:
-        threadlog.error("the settings cannot be read: %s", problem)
-        wanted = {}
-    patches.apply(wanted)
-    auth.add(pyramid_config, settings)
+    patches.apply(config.args.wheelhouse_without.split(","))
+    auth.add(pyramid_config, RulesFile(config.args.wheelhouse_private))
     pyramid_config.add_tween("devpi_wheelhouse.documentation.tween")
     pyramid_config.add_tween("devpi_wheelhouse.mirror_logins.tween", under=TRANSACTION, over=EXCVIEW)

@@ -1,7 +1,7 @@
-"""What the role tells the plugin: a file of JSON, read at the start and again whenever it changed.
+"""What is private, and who reads it: rules in a file that the role writes, read again whenever it changed.
 
-It has `private`, a list of what is not read without a login ({"name": "team/dev", "readers": ["alice", ":guests"]}; without
-readers it is everybody who is logged in), and `patches`, whether each is wanted.
+It is a list in JSON, as the role's variable devpi_private: {"name": "team/dev", "readers": ["alice", ":guests"]}.
+Without readers it is everybody who is logged in.
 """
 
 from __future__ import annotations
@@ -33,46 +33,38 @@ class Rules:
         return readers is None or bool(names & (readers | {"root", index.partition("/")[0]}))
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the file says."""
-
-    rules: Rules = Rules()
-    patches: Mapping[str, bool] = field(default_factory=dict)
-
-
-def parsed(content: Any) -> Settings:
-    """Return what the content of the file says. Raises Unreadable where it is not as the role writes it."""
+def parsed(content: Any) -> Rules:
+    """Return the rules that the content of the file has. Raises Unreadable where it is not as the role writes it."""
     try:
-        readers = {
-            str(rule["name"]): None if rule.get("readers") is None else frozenset(map(str, rule["readers"]))
-            for rule in content["private"]
-        }
-        patches = {str(name): bool(wanted) for name, wanted in content["patches"].items()}
+        return Rules(
+            {
+                str(rule["name"]): None if rule.get("readers") is None else frozenset(map(str, rule["readers"]))
+                for rule in content
+            }
+        )
     except (KeyError, TypeError, AttributeError) as problem:
         raise Unreadable(f"{type(problem).__name__}: {problem}") from None
-    return Settings(Rules(readers), patches)
 
 
-class SettingsFile:
+class RulesFile:
     """The file, which is replaced as a whole. Without a path, nothing is private."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._version: tuple[int, ...] = ()
-        self._settings = Settings()
+        self._rules = Rules()
 
-    def read(self) -> Settings:
+    def read(self) -> Rules:
         """Return what the file says now. Raises Unreadable."""
         if not self._path:
-            return self._settings
+            return self._rules
         try:
             about = os.stat(self._path)
             version = (about.st_ino, about.st_mtime_ns, about.st_size)
             if version != self._version:
                 with open(self._path, encoding="utf-8") as file:
-                    settings = parsed(json.load(file))
-                self._settings, self._version = settings, version
+                    rules = parsed(json.load(file))
+                self._rules, self._version = rules, version
         except (OSError, ValueError) as problem:
             raise Unreadable(f"{self._path}: {problem}") from None
-        return self._settings
+        return self._rules
