@@ -185,6 +185,11 @@ probe:
     - The CAs that the host trusts decide about the certificate, and the proxy variables of the task about the way.
       devpi-server has its own, C(REQUESTS_CA_BUNDLE) and the environment of its unit.
   type: bool
+probe_project:
+  description:
+    - The project that O(probe) looks at, for an upstream that does not list its projects and has none of those that are
+      tried otherwise, such as C(pip) and C(torch).
+  type: str
 settings:
   description:
     - Settings that plugins add, by name, such as C(uploadtrigger_jenkins) or C(constraints). They are passed on as

@@ -161,12 +161,14 @@ PROJECT_RULE: Config = {"inheritance_rules": [_ALLOW]}
 BY_WORD = {word.name: setting for setting in SETTINGS for word in setting.words}
 """Each setting under each of its names."""
 
+FILLING_IN: Config = {"preset": {"type": "str"}, "probe": {"type": "bool"}, "probe_project": {"type": "str"}}
+"""Module options that say where settings come from, and are none themselves."""
+
 INDEX_OPTIONS: Config = {
     "type": {"type": "str", "choices": list(INDEX_TYPES)},
     **{word.name: word.option for setting in SETTINGS for word in setting.words},
     "settings": {"type": "dict"},
-    "preset": {"type": "str"},
-    "probe": {"type": "bool"},
+    **FILLING_IN,
 }
 """The module options that describe an index: its settings in both vocabularies, and what fills them in."""
 

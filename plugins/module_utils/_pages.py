@@ -21,7 +21,7 @@ from html.parser import HTMLParser
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import JSON_TYPE
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import BASE, Page
 
 File: t.TypeAlias = "dict[str, t.Any]"
 Pages: t.TypeAlias = "dict[str, dict[str, File] | None]"
@@ -29,9 +29,6 @@ Pages: t.TypeAlias = "dict[str, dict[str, File] | None]"
 
 _ARCHIVE = re.compile(r"\.(?:deb|dmg|egg|exe|msi|rpm|tar(?:\.bz2|\.gz)?|tgz|whl|zip)$", re.IGNORECASE)
 """ALLOWED_ARCHIVE_EXTS in devpi_common/metadata.py."""
-
-_BASE = re.compile(r"""<base\s+href\s*=\s*['"]?([^'">]+)""", re.IGNORECASE)
-"""As in devpi_server/htmlpage.py, where the first one counts."""
 
 
 def files_on(page: Page, project: str) -> dict[str, File] | None:
@@ -113,7 +110,7 @@ def _html_files(page: Page, project: str) -> dict[str, File]:
     anchors = _Anchors()
     anchors.feed(page.text)
     anchors.close()
-    base = _BASE.search(page.text)
+    base = BASE.search(page.text)
     files: dict[str, File] = {}
     for anchor in anchors.found:
         file = _html_file(urljoin(base[1] if base else page.url, anchor["href"] or ""), anchor)

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, Json, path_of
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import (
     EXEMPT_PROJECTS,
+    FILLING_IN,
     MIRROR_TYPES,
     PROJECT_RULE,
     Config,
@@ -185,7 +186,7 @@ class Plan:
     actual: Mapping[str, Config]
     dialect: Dialect
     server: Server
-    probe: t.Callable[[str], Findings]
+    probe: t.Callable[[str, str | None], Findings]
     findings: dict[str, Findings] = field(default_factory=dict)
     """What was found at the upstreams of new and switched mirrors, by index."""
     _refusals: list[str] = field(default_factory=list)
@@ -211,7 +212,7 @@ class Plan:
         return [*users, *(change for name in ordered for change in updates[name]), *deletions, *departures]
 
     def _translated(self, index: WantedIndex) -> Config:
-        named = {key: value for key, value in index.config.items() if key not in ("preset", "probe")}
+        named = {key: value for key, value in index.config.items() if key not in FILLING_IN}
         preset = index.config.get("preset")
         try:
             filled_in = self.dialect.config(self.dialect.known(preset_settings(preset))) if preset else {}
@@ -333,7 +334,9 @@ class Plan:
         derived: Config = {}
         if index.config.get("probe"):
             try:
-                found = self.findings[index.name] = self.probe(config[self.dialect.mirror_url])
+                found = self.findings[index.name] = self.probe(
+                    config[self.dialect.mirror_url], index.config.get("probe_project")
+                )
                 derived = found.settings()
             except ProbeError as reason:
                 self._refusals.append(f"{index.name}: {reason}")

@@ -16,13 +16,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+import durations
+from parts import CHECKOUT, Part, changed_since, choose, parts, touched
+
 LOGS = CHECKOUT / ".cache" / "test"
 #: Seconds between two signs of life.
 HEARTBEAT = 20
@@ -34,97 +36,10 @@ LIMIT = 1800
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: What Ansible prints where it warns. In a scenario that is a failure; the gates look for it themselves.
 WARNING = re.compile(r"\[(?:DEPRECATION )?WARNING\]: .*")
-#: Scenarios that run last, with other parts that are short, so that no core waits for the end of a long one.
-SHORT = {"private", "tls"}
+#: Bytes of memory that a part may need.
+MEMORY = 4 * 2**30
 #: Lines that are shown of what a command that failed said.
 TAIL = 30
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of the suite. Each of its commands runs, also when one before it failed."""
-
-    name: str
-    commands: Sequence[str]
-    #: Takes down what the commands may have left; runs at the end, whatever happened.
-    cleanup: str = ""
-    #: Measures: nothing may run beside it.
-    alone: bool = False
-    #: The gates do the same: it runs only where it is named.
-    repeated: bool = False
-
-    def is_called(self, name: str) -> bool:
-        """Whether a name on the command line stands for this part."""
-        return name == self.name or self.name.startswith(f"{name}-")
-
-
-def gate(suite: str, devpi: int) -> Part:
-    """Return the part that tries the collection on a disposable host with the ansible-core for its Python."""
-    name = f"gate-{suite}"
-    steps = ["up", "sanity", "units", "package", f"integration {devpi}"]
-    return Part(name, [f"tests/gates/gate {suite} {step}" for step in steps], f"tests/hosts/hosts down {name}")
-
-
-def molecule(scenario: str) -> Part:
-    """Return the part that runs a scenario of molecule."""
-    return Part(
-        f"molecule-{scenario}",
-        [f"molecule test --scenario-name {scenario}"],
-        f"molecule destroy --scenario-name {scenario}",
-    )
-
-
-def bench(name: str) -> Part:
-    """Return the part that runs a benchmark, in a new virtual environment with what the role devpi_server installs."""
-    venv, lock = f".cache/bench-{name}", "roles/devpi_server/files/devpi-server.txt"
-    install = f"{venv}/bin/pip install -qq --disable-pip-version-check --require-hashes --requirement {lock}"
-    return Part(f"bench-{name}", [f"python -m venv --clear {venv} && {install} && python tests/bench/{name}.py {venv}"])
-
-
-def scenarios() -> list[str]:
-    """Return the scenarios of molecule, the short ones last."""
-    names = [path.parent.name for path in (CHECKOUT / "molecule").glob("*/molecule.yml")]
-    return sorted(names, key=lambda name: (name in SHORT, name))
-
-
-def parts() -> list[Part]:
-    """Return all parts, in the order in which they begin."""
-    return [
-        # Otherwise ansible-lint prefers a collection that was installed for the user, of whatever version.
-        Part(
-            "lint-yaml",
-            [
-                "ANSIBLE_HOME=$PWD/.ansible ansible-lint --offline --profile production",
-                "yamllint --strict .",
-            ],
-        ),
-        Part(
-            "lint-python",
-            [
-                "ruff check .",
-                "ruff format --check .",
-                "mypy -p ansible_collections.wheelhouse.devpi.plugins",
-                "mypy tools tests/gates tests/consistency",
-            ],
-        ),
-        Part("lint-lua", ["luacheck --quiet roles/devpi_nginx/files/lua", "busted"]),
-        Part("unit", ["pytest tests/unit"], repeated=True),
-        Part("consistency", ["pytest tests/consistency"]),
-        Part(
-            "docs",
-            [
-                "antsibull-docs lint-collection-docs --plugin-docs --disallow-unknown-collection-refs .",
-                "antsibull-changelog lint",
-                "python tools/docs.py --check",
-            ],
-        ),
-        gate("bookworm", devpi=6),
-        gate("trixie", devpi=7),
-        *[molecule(name) for name in scenarios()],
-        bench("layout"),
-        Part("bad-input", ["pytest tests/bad_input"], "tests/hosts/hosts down bad-input"),
-        Part("bench-front", ["tests/bench/front/run"], "tests/hosts/hosts down bench-front", alone=True),
-    ]
 
 
 @dataclass
@@ -135,6 +50,8 @@ class Result:
     passed: int = 0
     failed: int = 0
     seconds: float = 0
+    #: Seconds of a core that it used, on its hosts as well.
+    core_seconds: float = 0
     #: What went wrong, each with the end of what was said about it.
     problems: list[str] = field(default_factory=list)
 
@@ -179,6 +96,33 @@ def counted(output: str) -> tuple[int, int]:
     return passed, failed
 
 
+class CoreSeconds:
+    """Counts the seconds of cores that a part uses: in its processes, and on the hosts that it takes down."""
+
+    def __init__(self, name: str) -> None:
+        #: tests/hosts/hosts writes here, for each host that it takes down.
+        self.of_hosts = log_of(name).with_suffix(".cores")
+        self.of_hosts.unlink(missing_ok=True)
+        self._of_processes = 0.0
+
+    def wait(self, process: subprocess.Popen[bytes], seconds: float) -> bool:
+        """Wait for a process, and count what it and its children used. Tells whether it ended in time."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            pid, status, used = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                process.returncode = os.waitstatus_to_exitcode(status)
+                self._of_processes += used.ru_utime + used.ru_stime
+                return True
+            time.sleep(0.1)
+        return False
+
+    def total(self) -> float:
+        """Return the sum so far."""
+        lines = self.of_hosts.read_text().split() if self.of_hosts.exists() else []
+        return self._of_processes + sum(int(microseconds) for microseconds in lines) / 1e6
+
+
 class Suite:
     """Runs parts and knows what is running."""
 
@@ -214,41 +158,50 @@ class Suite:
         result = Result(part.name)
         begin = self._running[part.name] = time.monotonic()
         self._say(f"{part.name:20} begins")
+        cores = CoreSeconds(part.name)
         try:
             with log_of(part.name).open("ab") as log:
                 fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 log.truncate(0)
-                self._commands(part, log, result)
+                self._commands(part, log, result, cores)
         except BlockingIOError:
             result.fail("another run is at this part")
         finally:
             del self._running[part.name]
         result.seconds = time.monotonic() - begin
+        result.core_seconds = cores.total()
         self._say(f"{part.name:20} {'ok' if result.ok else 'FAILED'} ({result.seconds:.0f} s)")
         return result
 
-    def _commands(self, part: Part, log: IO[bytes], result: Result) -> None:
+    def _commands(self, part: Part, log: IO[bytes], result: Result, cores: CoreSeconds) -> None:
         end = time.monotonic() + LIMIT
         try:
             for command in part.commands:
                 if self._stopped.is_set():
                     break
                 offset = log.seek(0, os.SEEK_END)
-                status = self._command(command, log, max(1, end - time.monotonic()))
+                status = self._command(command, log, max(1, end - time.monotonic()), cores)
                 output = log_of(part.name).read_bytes()[offset:].decode(errors="replace")
                 result.count(command, status, output)
         finally:
-            if part.cleanup and self._command(part.cleanup, log, 120, also_stopped=True) != 0:
+            if part.cleanup and self._command(part.cleanup, log, 120, cores, also_stopped=True) != 0:
                 result.fail(f"{part.cleanup} (something may be left)", log_of(part.name).read_text(errors="replace"))
 
-    def _command(self, command: str, log: IO[bytes], seconds: float, also_stopped: bool = False) -> int:
+    def _command(
+        self, command: str, log: IO[bytes], seconds: float, cores: CoreSeconds, also_stopped: bool = False
+    ) -> int:
         """Run a command in a process group of its own. Returns its exit status; nothing of it is left running."""
         log.write(f"\n$ {command}\n".encode())
         log.flush()
         process = subprocess.Popen(
             ["bash", "-c", command],
             cwd=CHECKOUT,
-            env={**os.environ, "PATH": f"{CHECKOUT}/.venv/bin:{os.environ['PATH']}", "ANSIBLE_FORCE_COLOR": "0"},
+            env={
+                **os.environ,
+                "PATH": f"{CHECKOUT}/.venv/bin:{os.environ['PATH']}",
+                "ANSIBLE_FORCE_COLOR": "0",
+                "HOSTS_CORE_SECONDS": str(cores.of_hosts),
+            },
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -259,8 +212,8 @@ class Suite:
             if self._stopped.is_set():
                 end_group(process)
         try:
-            return process.wait(seconds)
-        except subprocess.TimeoutExpired:
+            if cores.wait(process, seconds):
+                return process.returncode
             log.write(f"\nStopped: took longer than {seconds:.0f} s.\n".encode())
             return 124
         finally:
@@ -301,33 +254,29 @@ def log_of(name: str) -> Path:
     return LOGS / f"{name}.log"
 
 
-def report(results: list[Result], seconds: float) -> None:
+def report(results: list[Result], seconds: float, before: dict[str, float]) -> None:
     """Print what failed, the table and the count."""
     for result in results:
         if not result.ok:
             print(f"\n=== {result.name} failed; all it said is in {log_of(result.name).relative_to(CHECKOUT)}")
             print("\n\n".join(result.problems))
-    print(f"\n{'part':20} {'result':7} {'passed':>6} {'failed':>6} {'seconds':>8}")
-    for result in results:
+    print(f"\n{'part':20} {'result':7} {'passed':>6} {'failed':>6} {'seconds':>8} {'of cores':>9} {'share':>6}")
+    everything = sum(result.core_seconds for result in results) or 1
+    for result in sorted(results, key=lambda result: -result.core_seconds):
         verdict = "ok" if result.ok else "FAILED"
-        print(f"{result.name:20} {verdict:7} {result.passed:6} {result.failed:6} {result.seconds:8.0f}")
-    print(f"\nTogether {seconds:.0f} s; logs in {LOGS.relative_to(CHECKOUT)}/\n")
+        counts = f"{result.passed:6} {result.failed:6} {result.seconds:8.0f} {result.core_seconds:9.0f}"
+        print(f"{result.name:20} {verdict:7} {counts} {result.core_seconds / everything:6.0%}")
+    taken = {result.name: result.seconds for result in results}
+    print(*(f"\n{sentence}" for sentence in durations.grown(before, taken)))
+    print(f"Together {seconds:.0f} s, {everything:.0f} s of cores; logs in {LOGS.relative_to(CHECKOUT)}/\n")
     print(f"{sum(result.passed for result in results)} passed, {sum(result.failed for result in results)} failed")
+    durations.keep({result.name: result.seconds for result in results if result.ok})
 
 
-def choose(known: list[Part], names: Sequence[str]) -> list[Part]:
-    """Return the named parts, without a name all but those that are repeated.
-
-    A name such as `gate` stands for all parts that begin with `gate-`.
-
-    Raises KeyError with a name that stands for none.
-    """
-    for name in names:
-        if not any(part.is_called(name) for part in known):
-            raise KeyError(name)
-    if not names:
-        return [part for part in known if not part.repeated]
-    return [part for part in known if any(part.is_called(name) for name in names)]
+def lanes() -> int:
+    """Return how many parts run side by side: one more than there are cores, as scenarios wait, if memory allows."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min((os.cpu_count() or 1) + 1, memory // MEMORY))
 
 
 def main() -> int:
@@ -336,10 +285,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests/run", description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help="what --list names, or the word before its hyphen")
     parser.add_argument("--list", action="store_true", help="list the parts and their commands")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many parts run side by side")
+    parser.add_argument("--jobs", type=int, default=lanes(), help="how many parts run side by side")
+    parser.add_argument(
+        "--changed",
+        nargs="?",
+        const="main",
+        metavar="REVISION",
+        help="the parts that look at what differs from a revision, without one from main",
+    )
     options = parser.parse_args()
+    names = options.parts
+    if options.changed:
+        names = touched(changed_since(options.changed))
+        if not names:
+            print(f"Nothing differs from {options.changed}.\n\n0 passed, 0 failed")
+            return 0
     try:
-        chosen = choose(known, options.parts)
+        chosen = choose(known, names)
     except KeyError as name:
         parser.error(f"there is no part {name}; tests/run --list shows them")
     if options.list:
@@ -357,12 +319,14 @@ def main() -> int:
 
     try:
         suite = Suite(say)
-        results = suite.run([part for part in chosen if not part.alone], max(1, options.jobs))
+        before = durations.known()
+        beside = durations.longest_first([part for part in chosen if not part.alone], before)
+        results = suite.run(beside, max(1, options.jobs))
         results += suite.run([part for part in chosen if part.alone], 1)
     except KeyboardInterrupt:
         print("Stopped; nothing is left running.", file=sys.stderr)
         return 130
-    report(results, time.monotonic() - begin)
+    report(results, time.monotonic() - begin, before)
     return 0 if all(result.ok for result in results) else 1
 
 

@@ -42,6 +42,8 @@ class Behaviour:
     ``serial`` is sent with each page, and changes by ``serial_step`` each time. ``unknown_status`` is the answer for a
     project or a file that is not there. ``content_type`` overrides the right one, ``etag`` is sent with each page.
     ``login`` is the user and the password (``user:password``) without which the answer is 401.
+    ``html_base`` is what the ``<base href>`` of HTML pages says; their links then are relative to it. ``redirects``
+    maps paths to where they lead.
     ``refused_agent`` is a part of the User-Agents that get a 403. ``lies`` maps names of files to the content that is
     sent instead of theirs, ``cut_off`` names the files that end in the middle. ``delay`` and ``file_seconds`` are what
     an answer and a file take, in seconds; ``down`` resets each connection.
@@ -63,6 +65,8 @@ class Behaviour:
     content_type: str = ""
     etag: str = ""
     login: str = ""
+    html_base: str = ""
+    redirects: dict[str, str] = field(default_factory=dict)
     refused_agent: str = ""
     lies: dict[str, str] = field(default_factory=dict)
     cut_off: list[str] = field(default_factory=list)
@@ -72,11 +76,16 @@ class Behaviour:
 
 
 class Upstream:
-    """A running upstream. ``seen`` holds the path and the User-Agent of each request for a page or a file."""
+    """A running upstream.
+
+    ``seen`` holds the path and the User-Agent of each request for a page or a file, ``logins`` the path and what came
+    with it as Authorization.
+    """
 
     def __init__(self, behaviour: Behaviour) -> None:
         self.behaviour = behaviour
         self.url = ""
+        self.logins: list[tuple[str, str]] = []
         self.seen: list[tuple[str, str]] = []
 
     @property
@@ -102,10 +111,16 @@ class Upstream:
         if as_json:
             version = "1.1" if self.behaviour.sizes else "1.0"
             return json.dumps({"meta": {"api-version": version}, "name": project, "files": files})
-        return _html(
-            (file["url"] + "".join(f"#{kind}={digest}" for kind, digest in file["hashes"].items()), file["filename"])
+        base = self.behaviour.html_base
+        links = (
+            (
+                (file["filename"] if base else file["url"])
+                + "".join(f"#{kind}={digest}" for kind, digest in file["hashes"].items()),
+                file["filename"],
+            )
             for file in files
         )
+        return (f'<base href="{base}">\n' if base else "") + _html(links)
 
     def files(self, project: str) -> list[dict[str, Any]]:
         """Return what the page of a project says of its files, as in JSON."""
@@ -164,6 +179,7 @@ class Handler(BaseHTTPRequestHandler):
         behaviour = self.upstream.behaviour
         agent = self.headers.get("User-Agent", "")
         self.upstream.seen.append((self.path, agent))
+        self.upstream.logins.append((self.path, self.headers.get("Authorization", "")))
         time.sleep(behaviour.delay)
         if behaviour.down:
             # With this option, closing sends a reset.
@@ -171,6 +187,8 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.close()
         elif behaviour.login and self.headers.get("Authorization") != _basic(behaviour.login):
             self._reply(401, "Who are you?", "text/plain")
+        elif self.path in behaviour.redirects:
+            self._reply(302, "over there", "text/plain", {"Location": behaviour.redirects[self.path]})
         elif behaviour.refused_agent and behaviour.refused_agent in agent:
             self._reply(403, "This agent is not welcome.", "text/plain")
         elif self.path.startswith("/files/"):

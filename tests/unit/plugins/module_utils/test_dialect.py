@@ -129,4 +129,4 @@ def test_devpi_7_shows_no_trust_where_it_trusts_nobody() -> None:
 
 
 def test_every_word_is_an_option() -> None:
-    assert set(INDEX_OPTIONS) == {"type", "settings", "preset", "probe", *BY_WORD}
+    assert set(INDEX_OPTIONS) == {"type", "settings", "preset", "probe", "probe_project", *BY_WORD}

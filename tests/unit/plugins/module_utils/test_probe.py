@@ -104,6 +104,88 @@ def test_no_password_is_told(upstream: Upstream) -> None:
     assert "hidden-word" not in str(refusal.value)
 
 
+def with_login(upstream: Upstream, login: str) -> str:
+    return upstream.simple_url.replace("//", f"//{login}@")
+
+
+@pytest.mark.parametrize(
+    "login", ["reader:p@ss", "reader:a:b", "reader:100%", "reader:%41", "re@der:x", ":token", "token:"]
+)
+def test_a_login_is_sent_letter_by_letter(upstream: Upstream, login: str) -> None:
+    behave(upstream, login=login)
+    assert Probe(with_login(upstream, login), "6.20.3", timeout=5).findings().project == "torch"
+
+
+@pytest.mark.parametrize(
+    ("there", "written", "expected"),
+    [
+        (
+            "reader:p@ss/x",
+            "reader:p%40ss%2Fx",
+            r"as it is written, and decodes no %xx in it",
+        ),
+        ("re@der:word", "re%40der:word", r"write the characters themselves"),
+        ("reader:s3cret", "reader:gu3ss", r"it refuses the login of the user 'reader'"),
+        (
+            "reader:s3cret",
+            "reader:gu%403ss",
+            r"it refuses the login of the user 'reader'",
+        ),
+    ],
+)
+def test_a_login_that_devpi_would_not_get_in_with(upstream: Upstream, there: str, written: str, expected: str) -> None:
+    behave(upstream, login=there)
+    with pytest.raises(ProbeError, match=expected) as refusal:
+        Probe(with_login(upstream, written), "6.20.3", timeout=5).findings()
+    assert written.partition(":")[2] not in str(refusal.value)
+    assert there.partition(":")[2] not in str(refusal.value)
+
+
+def test_without_a_login_one_is_asked_for(upstream: Upstream) -> None:
+    behave(upstream, login="reader:word")
+    with pytest.raises(ProbeError, match="or write user and password into mirror_url"):
+        Probe(upstream.simple_url, "6.20.3", timeout=5).findings()
+
+
+def test_a_redirect_to_another_origin_gets_no_login(upstream: Upstream) -> None:
+    with serving(Behaviour(PROJECTS)) as other:
+        redirects = {"/simple/torch/": f"{other.simple_url}torch/"}
+        behave(upstream, login="reader:word", redirects=redirects)
+        assert Probe(with_login(upstream, "reader:word"), "6.20.3", timeout=5).findings().project == "torch"
+        assert {login for path, login in other.logins if path == "/simple/torch/"} == {""}
+
+
+def test_a_redirect_of_the_same_origin_keeps_the_login(upstream: Upstream) -> None:
+    behave(upstream, login="reader:word", redirects={"/simple/torch/": "/simple/torch"})
+    assert Probe(with_login(upstream, "reader:word"), "6.20.3", timeout=5).findings().project == "torch"
+
+
+def test_redirects_in_a_circle_end(upstream: Upstream) -> None:
+    behave(upstream, redirects={"/simple/": "/simple/"})
+    with pytest.raises(ProbeError, match=r"redirects more than 20 times in a row: correct mirror_url\.$"):
+        Probe(upstream.simple_url, "6.20.3", timeout=5).findings()
+
+
+def test_the_base_of_an_html_page_counts(upstream: Upstream) -> None:
+    with serving(Behaviour(PROJECTS)) as files:
+        behave(upstream, json=False, html_base=f"{files.url}/files/")
+        found = Probe(upstream.simple_url, "6.20.3", timeout=5).findings()
+        assert found.file_hosts == [files.url.removeprefix("http://")]
+
+
+def test_a_project_can_be_named(upstream: Upstream, devpi: FakeDevpi, run: Run) -> None:
+    behave(upstream, projects={"our-own": {"our-own-1.0.zip": "content"}}, listing=False)
+    options = {"name": "root/m", "type": "mirror", "mirror_url": upstream.simple_url, "probe": True}
+    refused = run(devpi_index, **options)
+    assert refused["msg"].endswith("or name a project that it has with probe_project.")
+    assert devpi.written == []
+    result = run(devpi_index, probe_project="our-own", **options)
+    assert result["probes"]["root/m"]["project"] == "our-own"
+    assert "probe_project" not in devpi.users["root"]["indexes"]["m"]
+    with pytest.raises(ProbeError, match=r"page of torch \(404\): write another project into probe_project"):
+        Probe(upstream.simple_url, "6.20.3", 5, "torch").findings()
+
+
 def test_a_new_mirror_gets_what_was_found(upstream: Upstream, devpi: FakeDevpi, run: Run) -> None:
     behave(upstream, listing=False, serial=7, serial_step=-1)
     options = {"name": "root/m", "type": "mirror", "mirror_url": upstream.simple_url, "probe": True}
