@@ -181,7 +181,12 @@ class DevpiModule(AnsibleModule):
 def _written(value: t.Any) -> t.Any:
     """Return options without those that were not written."""
     if isinstance(value, Mapping):
-        return {name: _written(part) for name, part in value.items() if part is not None}
+        return {
+            name: _written(part)
+            for name, part in value.items()
+            # What an action plugin added was not written either.
+            if part is not None and not str(name).startswith("_")
+        }
     if isinstance(value, list):
         return [_written(part) for part in value]
     return value

@@ -21,13 +21,6 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._distribution imp
     version_in_file_name,
 )
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._kept import wait_until_kept
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._lock import Lock, Package
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._platforms import (
-    Hosts,
-    MarkerError,
-    hosts_of_file,
-    hosts_of_markers,
-)
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._progress import tell_progress
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import RefusedError
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._steps import Step
@@ -52,18 +45,61 @@ class Link:
     sha256: str | None
 
 
+@dataclass(frozen=True)
+class Package:
+    """A package that is wanted, as the action plugin read it from a lock (``Package`` and ``plan`` in _lockfile.py)."""
+
+    project: str
+    place: str
+    version: str
+    files: Mapping[str, str | None]
+    hashes: frozenset[str]
+    hosts: Sequence[int] | None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a lock names, with the tags of the wheels that its hosts take (``wheel_tags`` in _environments.py)."""
+
+    packages: Sequence[Package]
+    skipped: list[str]
+    hosts: Sequence[tuple[frozenset[str], frozenset[str]]]
+    """The tags of Python and ABI, and the platforms, that each host takes."""
+
+    @classmethod
+    def of(cls, told: Mapping[str, t.Any]) -> Wanted:
+        """Return what the action plugin tells."""
+        pythons, platforms = ([frozenset(tags) for tags in told["tags"][kind]] for kind in ("pythons", "platforms"))
+        return cls(
+            [Package(**{**package, "hashes": frozenset(package["hashes"])}) for package in told["packages"]],
+            list(told["skipped"]),
+            [(pythons[python], platforms[platform]) for python, platform in told["tags"]["hosts"]],
+        )
+
+    def is_for(self, package: Package, name: str) -> bool:
+        """Tell whether a file is for one of the hosts of its package. A source distribution is for all."""
+        if package.hosts is None:
+            return True
+        parts = name[: -len(".whl")].split("-")[-3:]
+        if not name.endswith(".whl") or len(parts) < 3:
+            return bool(package.hosts)
+        pythons, abis, platforms = (part.split(".") for part in parts)
+        tags = {f"{python}-{abi}" for python in pythons for abi in abis}
+        taken = (self.hosts[number] for number in package.hosts)
+        return any(not tags.isdisjoint(its_tags) and not its.isdisjoint(platforms) for its_tags, its in taken)
+
+
 Found = tuple[Link, frozenset[str]]
 """A file with the SHA-256 that it may have; with none, it may have any."""
 
 
 @dataclass
 class Prefetch:
-    """What is to be fetched. ``hosts`` are those that files are wanted for, None for all there are."""
+    """What is to be fetched, ``jobs`` files side by side."""
 
     client: Client
     index: str
-    lock: Lock
-    hosts: Hosts | None
+    wanted: Wanted
     jobs: int
     already_there: int = 0
     other_platforms: int = 0
@@ -71,11 +107,11 @@ class Prefetch:
 
     def steps(self) -> list[Step]:
         """Return the files to fetch. Fetches none. Raises ApiError, and RefusedError with all reasons."""
-        projects = sorted({package.project for package in self.lock.packages})
+        projects = sorted({package.project for package in self.wanted.packages})
         with ThreadPoolExecutor(self.jobs) as pool:
             pages = dict(zip(projects, self._each(pool, "projects", self._page, projects)))
             wanted: dict[str, tuple[Link, frozenset[str]]] = {}
-            for package in self.lock.packages:
+            for package in self.wanted.packages:
                 for link, allowed in self._links(package, pages[package.project]):
                     wanted.setdefault(link.path, (link, allowed))
             if self._problems:
@@ -167,13 +203,8 @@ class Prefetch:
 
     def _counts(self, package: Package, name: str) -> bool:
         """Tell whether a file is for one of the hosts that count."""
-        if self.hosts is None:
+        if self.wanted.is_for(package, name):
             return True
-        try:
-            if self.hosts & hosts_of_markers(package.markers) & hosts_of_file(name):
-                return True
-        except MarkerError as reason:
-            self._problems.append(f"{package.place}: its marker is wrong ({reason}); correct it.")
         self.other_platforms += 1
         return False
 

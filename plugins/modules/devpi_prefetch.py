@@ -37,12 +37,11 @@ options:
     required: true
   path:
     description:
-      - The lock, on the managed host. Which of the three it is, is told by its content. C(pylock.toml) and C(uv.lock)
-        need Python 3.11 on the managed host.
+      - The lock, on the managed host. Which of the three it is, is told by its content.
       - In a C(requirements.txt), every requirement must name one version (C(name==1.0)), itself or by a constraints
         file (C(-c)). With C(--hash), the files with these hashes are fetched, otherwise all wheels and source
         distributions of the version that the index offers. Files that it includes (C(-r)) count; indexes that it names
-        do not.
+        do not. It is read as pip reads it, also in UTF-16 with a byte order mark, which PowerShell writes.
       - What no index can have is left out, such as URLs, Git repositories and folders. RV(left_out) names it.
     type: path
     required: true
@@ -138,13 +137,10 @@ serial:
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import Config
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._lock import Lock, LockError, read_lock
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._module import DevpiModule
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._platforms import Hosts, MarkerError, hosts_of_markers
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._prefetch import Prefetch
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._prefetch import Prefetch, Wanted
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import RefusedError, existing_index
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._steps import Step, carry_out
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import index_name_problems
@@ -154,38 +150,22 @@ OPTIONS: Config = {
     "path": {"type": "path", "required": True},
     "environments": {"type": "list", "elements": "str"},
     "jobs": {"type": "int", "default": 8},
+    # What the action plugin of this name read from the lock, on the controller, which has the library packaging.
+    "_lock": {"type": "dict"},
 }
 
 
-def read(params: Config) -> tuple[Lock, Hosts | None]:
-    """Return the lock, and the hosts that count, None where all do. Raises RefusedError with all that is wrong."""
+def check(params: Config) -> None:
+    """Check the options. Raises RefusedError with all that is wrong."""
     problems = index_name_problems(params["index"], "index")
     if params["jobs"] < 1:
         problems.append(f"jobs: {params['jobs']} is not allowed; write 1 or more.")
-    lock, hosts = Lock(()), None
-    try:
-        lock = read_lock(Path(params["path"]))
-    except LockError as reason:
-        problems += reason.reasons
-    place, environments = "environments", params["environments"]
-    if environments is None:
-        place, environments = f"{params['path']}, its environments", lock.environments
-    if environments:
-        try:
-            hosts = hosts_of_markers(environments)
-        except MarkerError as reason:
-            problems.append(
-                f"{place}: that is no environment marker ({reason}); write such as sys_platform == 'linux' and "
-                "platform_machine == 'x86_64'."
-            )
-        if hosts == frozenset():
-            problems.append(
-                f"{place}: {' or '.join(map(repr, environments))} is true on no platform that is known; write such as "
-                "sys_platform == 'linux' and platform_machine == 'x86_64'."
-            )
+    if params["_lock"] is None:
+        problems.append(
+            "path: the lock was not read; run the module by its whole name, wheelhouse.devpi.devpi_prefetch."
+        )
     if problems:
         raise RefusedError(problems)
-    return lock, hosts
 
 
 def summary(index: str, steps: Sequence[Step], plan: Prefetch) -> str:
@@ -193,8 +173,8 @@ def summary(index: str, steps: Sequence[Step], plan: Prefetch) -> str:
     parts = [f"{len(steps)} {'file' if len(steps) == 1 else 'files'} fetched", f"{plan.already_there} already there"]
     if plan.other_platforms:
         parts.append(f"{plan.other_platforms} for other platforms")
-    if plan.lock.skipped:
-        parts.append(f"{len(plan.lock.skipped)} left out")
+    if plan.wanted.skipped:
+        parts.append(f"{len(plan.wanted.skipped)} left out")
     return f"{index}: {', '.join(parts)}."
 
 
@@ -203,10 +183,10 @@ def main() -> None:
     module = DevpiModule(OPTIONS)
     index = module.params["index"]
     with module.telling_failures():
-        lock, hosts = read(module.params)
+        check(module.params)
         module.log_in_if_possible()
         existing_index(module.client, index, "index")
-        plan = Prefetch(module.client, index, lock, hosts, module.params["jobs"])
+        plan = Prefetch(module.client, index, Wanted.of(module.params["_lock"]), module.params["jobs"])
         steps = plan.steps()
         if not module.check_mode:
             carry_out(steps, module.client, module.params["jobs"], module.log_progress)
@@ -216,7 +196,7 @@ def main() -> None:
         msg=summary(index, steps, plan),
         already_there=plan.already_there,
         other_platforms=plan.other_platforms,
-        left_out=list(lock.skipped),
+        left_out=plan.wanted.skipped,
     )
 
 

@@ -27,7 +27,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible.module_utils import basic
-from ansible_collections.wheelhouse.devpi.plugins.modules import devpi_info
+from ansible_collections.wheelhouse.devpi.plugins.modules import devpi_info, devpi_prefetch
+from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._lockfile import LockError, plan
 
 HERE = Path(__file__).parent
 ROOT_PASSWORD = "the-root-password"
@@ -121,6 +122,12 @@ def as_form(fields: dict[str, str], file: tuple[str, bytes] | None = None) -> tu
 def call(module: ModuleType, options: dict[str, Any], check: bool = False) -> dict[str, Any]:
     """Run a module, and return what it prints for Ansible. An option that is None is not set."""
     args = {name: value for name, value in options.items() if value is not None}
+    if module is devpi_prefetch:
+        # Its action plugin reads the lock, on the controller.
+        try:
+            args["_lock"] = plan(args["path"], args.get("environments"), lambda path: Path(path).read_bytes())
+        except LockError as reason:
+            return {"failed": True, "changed": False, "msg": str(reason)}
     args |= {"_ansible_check_mode": check, "_ansible_diff": True}
     vars(basic)["_ANSIBLE_ARGS"] = json.dumps({"ANSIBLE_MODULE_ARGS": args}).encode()
     vars(basic)["_ANSIBLE_PROFILE"] = "legacy"

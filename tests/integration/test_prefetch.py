@@ -192,7 +192,6 @@ def test_what_was_fetched_is_there_without_an_upstream(devpi: Devpi, whole: Upst
 @pytest.mark.parametrize(
     ("index", "lock", "messages"),
     [
-        ("root/pypi", "none.txt", ["{locks}/none.txt cannot be read on this host (No such file or directory)"]),
         ("root/none", "three.txt", ["index: there is no index 'root/none'"]),
         ("root/pypi", "unpinned.txt", ["line 1: 'alpha>=1.0' does not name one version; write alpha==VERSION"]),
         (
@@ -210,8 +209,7 @@ def test_what_was_fetched_is_there_without_an_upstream(devpi: Devpi, whole: Upst
 def test_each_mistake_has_its_sentence(devpi: Devpi, locks: Path, index: str, lock: str, messages: list[str]) -> None:
     with devpi.unchanged():
         for message in messages:
-            said = message.replace("{locks}", str(locks))
-            refused = devpi.refuses(said, devpi_prefetch, index=index, path=str(locks / lock))
+            refused = devpi.refuses(message, devpi_prefetch, index=index, path=str(locks / lock))
             assert not refused["changed"]
 
 

@@ -8,23 +8,30 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.wheelhouse.devpi.plugins.module_utils import _lock
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._lock import LockError, read_lock
+from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._lockfile import Lock, LockError, plan, read_lock
 
 ONE, TWO = "1" * 64, "2" * 64
 
 
-def lock_of(path: Path, text: str) -> _lock.Lock:
+def read(path: str) -> bytes:
+    """Read a file of the managed host, which is this one."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as reason:
+        raise LockError([f"{path} cannot be read on this host ({reason.strerror}); copy it there first."]) from reason
+
+
+def lock_of(path: Path, text: str | bytes) -> Lock:
     """Read a lock with this text."""
-    path.write_text(text, encoding="utf-8")
-    return read_lock(path)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_lock(str(path), read)
 
 
 def reasons(path: Path, text: str | bytes) -> list[str]:
     """Return what is wrong with a lock with this text, without the name of the file."""
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(LockError) as caught:
-        read_lock(path)
+        read_lock(str(path), read)
     return [reason.replace(str(path), "LOCK") for reason in caught.value.reasons]
 
 
@@ -52,7 +59,7 @@ h==6 \\"""
         ("h", "6"),
     ]
     assert [package.hashes for package in found.packages[:3]] == [{ONE, TWO}, set(), {ONE}]
-    assert found.packages[1].markers == ("python_version < '3.9' and os_name == 'nt'",)
+    assert found.packages[1].markers == ('(python_version < "3.9" and os_name == "nt")',)
     assert [package.place.rpartition(" ")[2] for package in found.packages] == ["4", "8", "9", "10", "11", "13"]
     assert (found.environments, found.skipped) == ((), ())
 
@@ -96,16 +103,17 @@ def test_every_requirement_that_is_wrong_has_its_sentence(tmp_path: Path) -> Non
     text = "a==1\nb>=2\nC_d\ne==1.*\nf==1,!=2\n??\ng==1 --hash=sha512:00\n-r none.txt\n-c https://u:pw@x/c.txt\n"
     found = reasons(path, text)
     assert found == [
-        "LOCK, line 6: '??' is no requirement; write NAME==VERSION.",
-        "LOCK, line 7: 'g==1' has no sha256 among its hashes; write --hash=sha256:…",
+        "LOCK, line 6: '??' is no requirement (Expected package name at the start of dependency specifier); write "
+        "NAME==VERSION.",
         f"LOCK, line 8: {tmp_path}/none.txt cannot be read on this host (No such file or directory); copy it there "
         "first.",
         "LOCK, line 9: https://********@x/c.txt is a URL; name a file on this host.",
         *[
             f"LOCK, line {line}: {said!r} does not name one version; write {name}==VERSION (`uv pip compile` and "
             "`pip freeze` write all pins)."
-            for line, said, name in ((2, "b>=2", "b"), (3, "C_d", "c-d"), (4, "e==1.*", "e"), (5, "f==1,!=2", "f"))
+            for line, said, name in ((2, "b>=2", "b"), (3, "C_d", "c-d"), (4, "e==1.*", "e"), (5, "f!=2,==1", "f"))
         ],
+        "LOCK, line 7: 'g==1' has no sha256 among its hashes; write --hash=sha256:…",
     ]
 
 
@@ -233,7 +241,7 @@ def test_pylock(tmp_path: Path, name: str) -> None:
             "lock-version = '1.0'\n[[packages]]\nname = 'x'\nwheels = [{name = 'x.whl', hashes = {sha256 = '0'}}]",
             "LOCK is damaged: it has not the parts of a lock ('0' is no SHA-256); make it anew.",
         ),
-        (b"\xff\xfe", "LOCK is no text in UTF-8, so it is no lock."),
+        (b"\xff", "LOCK is no text in UTF-8, nor in an encoding that it names, so it is no lock: write it as UTF-8."),
     ],
 )
 def test_toml_that_is_no_lock(tmp_path: Path, text: str | bytes, expected: str) -> None:
@@ -241,10 +249,81 @@ def test_toml_that_is_no_lock(tmp_path: Path, text: str | bytes, expected: str) 
     assert found.startswith(expected)
 
 
-def test_python_that_reads_no_toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_lock, "tomllib", None)
-    assert lock_of(tmp_path / "x.txt", "a==1").packages[0].version == "1"
-    assert reasons(tmp_path / "uv.lock", UV_LOCK) == [
-        "LOCK: the Python of this host is older than 3.11 and reads no TOML; set ansible_python_interpreter to a newer "
-        "one, or write it as requirements.txt (uv export --format requirements-txt)."
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "utf-8"])
+def test_encodings_that_pip_reads(tmp_path: Path, encoding: str) -> None:
+    found = lock_of(tmp_path / "x.txt", "# gemäß\r\na==1 # ü\r\n".encode(encoding))
+    assert [(package.project, package.version) for package in found.packages] == [("a", "1")]
+
+
+def test_encoding_that_the_file_names(tmp_path: Path) -> None:
+    text = "# -*- coding: latin-1 -*-\na==1 # \xfc\n"
+    assert lock_of(tmp_path / "x.txt", text.encode("latin-1")).packages[0].version == "1"
+    (reason,) = reasons(tmp_path / "x.txt", b"# coding: no-such\na==1\n")
+    assert reason.startswith("LOCK is no text in UTF-8, nor in an encoding that it names")
+
+
+@pytest.mark.parametrize(
+    ("line", "version", "hashes", "markers"),
+    [
+        (f"a==1 --hash sha256:{ONE} --hash=sha256:{TWO}", "1", {ONE, TWO}, ()),
+        (f"a==1; os_name == 'nt' --hash='sha256:{ONE}'", "1", {ONE}, ('(os_name == "nt")',)),
+        ("a == 1 ; python_version < '3.9'", "1", set(), ('(python_version < "3.9")',)),
+        ("a[x,y]==1 --config-settings=k=v --global-option='--no x'", "1", set(), ()),
+        ("a==1 -C k=v", "1", set(), ()),
+        ("a (==1)", "1", set(), ()),
+        ("a===1.0.post1+ubuntu.1", "1.0.post1+ubuntu.1", set(), ()),
+    ],
+)
+def test_options_and_markers_wherever_pip_takes_them(
+    tmp_path: Path, line: str, version: str, hashes: set[str], markers: tuple[str, ...]
+) -> None:
+    (package,) = lock_of(tmp_path / "x.txt", line).packages
+    assert (package.version, package.hashes, package.markers) == (version, hashes, markers)
+
+
+@pytest.mark.parametrize(
+    "include", ["-rmore.txt", "-r more.txt", "--requirement=more.txt", "--requirem more.txt", "-r 'more.txt'"]
+)
+def test_spellings_of_an_option(tmp_path: Path, include: str) -> None:
+    (tmp_path / "more.txt").write_text("b==2\n", encoding="utf-8")
+    found = lock_of(tmp_path / "x.txt", f"--pre --no-index -i https://mirrors.example.org/simple\n{include}\n")
+    assert [package.project for package in found.packages] == ["b"]
+
+
+def test_constraints_with_markers_give_a_version_each(tmp_path: Path) -> None:
+    (tmp_path / "limits.txt").write_text(
+        "a==1 ; python_version < '3.9'\na==2 ; python_version >= '3.9'\n", encoding="utf-8"
+    )
+    found = lock_of(tmp_path / "x.txt", "a ; os_name == 'posix'\n-c limits.txt\n")
+    assert [(package.version, package.markers) for package in found.packages] == [
+        ("1", ('(os_name == "posix") and (python_version < "3.9")',)),
+        ("2", ('(os_name == "posix") and (python_version >= "3.9")',)),
     ]
+
+
+def test_plan_numbers_the_hosts_that_count(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_text("a==1 ; sys_platform == 'darwin'\nb==2\n", encoding="utf-8")
+    here = "sys_platform == 'linux' and platform_machine == 'x86_64' and python_version == '3.13'"
+    told = plan(str(path), [here], read)
+    assert len(told["tags"]["hosts"]) == 2
+    assert [package["hosts"] for package in told["packages"]] == [[], [0, 1]]
+    assert [package["hosts"] for package in plan(str(path), None, read)["packages"]] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("environments", "expected"),
+    [
+        (["linux"], "environments: that is no environment marker ("),
+        (
+            ["sys_platform == 'amiga'"],
+            "environments: \"sys_platform == 'amiga'\" is true on no platform that is known;",
+        ),
+    ],
+)
+def test_environments_that_are_wrong(tmp_path: Path, environments: list[str], expected: str) -> None:
+    path = tmp_path / "x.txt"
+    path.write_text("a==1\n", encoding="utf-8")
+    with pytest.raises(LockError) as caught:
+        plan(str(path), environments, read)
+    assert str(caught.value).startswith(expected)

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._platforms import (
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._prefetch import Package, Wanted
+from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._environments import (
     HOSTS,
     Host,
     MarkerError,
-    hosts_of_file,
     hosts_of_marker,
     hosts_of_markers,
+    wheel_tags,
 )
 
 LINUX = Host("linux", "x86_64", 12, "cpython")
@@ -48,13 +49,11 @@ ALL = [LINUX, ARM, MAC, WINDOWS, PYPY]
         ("python_full_version == '3.12.3'", [LINUX, ARM]),
         ("python_full_version != '3.12.3'", ALL),
         ("python_full_version == '3.12.*'", [LINUX, ARM]),
-        ("python_full_version >= '3.13.0b1'", ALL),
+        ("python_full_version >= '3.13.0b1'", [MAC]),
         # What is not known of a host excludes none.
         ("extra == 'test' and sys_platform == 'win32'", [WINDOWS]),
         ("'test' in extras or platform_release >= '6'", ALL),
         ("sys_platform == 'win32' and (extra == 'a' or os_name == 'nt')", [WINDOWS]),
-        ("sys_platform < 'linux'", ALL),
-        ("'a' == 'b'", []),
         ("os.name == 'nt'", [WINDOWS]),
     ],
 )
@@ -69,22 +68,14 @@ def test_one_of_several_markers_is_enough_and_none_means_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("marker", "expected"),
-    [
-        ("linux", "'linux' is no variable of markers"),
-        ("sys_platform = 'linux'", "\"= 'linux'\" cannot be read"),
-        ("sys_platform 'linux'", "\"'linux'\" is no comparison"),
-        ("sys_platform not 'linux'", "'not' is no comparison"),
-        ("sys_platform ==", "it ends too early"),
-        ("(os_name == 'nt' and", "it ends too early"),
-        ("(os_name == 'nt' os_name", "a parenthesis is not closed"),
-        ("os_name == 'nt')", "')' is one too many"),
-    ],
+    "marker",
+    ["linux", "sys_platform = 'linux'", "sys_platform 'linux'", "sys_platform ==", "(os_name == 'nt' and", "x == 'y'"],
 )
-def test_text_that_is_no_marker(marker: str, expected: str) -> None:
+def test_text_that_is_no_marker(marker: str) -> None:
     with pytest.raises(MarkerError) as caught:
         hosts_of_marker(marker)
-    assert str(caught.value) == expected
+    assert str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +95,11 @@ def test_text_that_is_no_marker(marker: str, expected: str) -> None:
         ("a-1.0-cp313-cp313-macosx_10_13_x86_64.whl", []),
         ("a-1.0-cp39-cp39-win_amd64.whl", [WINDOWS]),
         ("a-1.0-cp39-cp39-win32.whl", []),
-        ("a-1.0-cp3-none-win_amd64.whl", [WINDOWS]),
+        ("a-1.0-cp313-abi3t-macosx_11_0_arm64.whl", [MAC]),
+        ("a-1.0-cp310-abi3t-manylinux_2_28_aarch64.whl", [ARM]),
+        # pip takes no such wheel.
+        ("a-1.0-cp3-none-win_amd64.whl", []),
+        ("a-1.0-py38-none-any.whl", ALL),
         ("a-1.0-pp310-pypy310_pp73-manylinux1_x86_64.whl", [PYPY]),
         ("a-1.0-py3-none-manylinux2010_x86_64.whl", [LINUX, PYPY]),
         ("a-1.0-cp312-cp312-android_21_arm64_v8a.whl", []),
@@ -112,4 +107,18 @@ def test_text_that_is_no_marker(marker: str, expected: str) -> None:
     ],
 )
 def test_file(name: str, expected: list[Host]) -> None:
-    assert [host for host in ALL if host in hosts_of_file(name)] == expected
+    assert [host for host in ALL if is_for(host, name)] == expected
+
+
+def is_for(host: Host, name: str) -> bool:
+    """Tell what the module makes of the tags that it is told."""
+    wanted = Wanted.of({"packages": [], "skipped": [], "tags": wheel_tags([host])})
+    return wanted.is_for(Package("a", "", "1.0", {}, frozenset(), [0]), name)
+
+
+def test_hosts_share_what_they_have_in_common() -> None:
+    told = wheel_tags([WINDOWS, LINUX, ARM])
+    assert told["hosts"] == [[0, 0], [0, 1], [1, 2]]
+    assert "win_amd64" in told["platforms"][2]
+    everything = wheel_tags(HOSTS)
+    assert (len(everything["pythons"]), len(everything["platforms"])) == (40, 13)
