@@ -86,7 +86,8 @@ def _options_of_server() -> dict[str, Any]:
 def _devpi(
     major: str, venv: Path, tmp_path_factory: pytest.TempPathFactory, options_of_server: dict[str, Any]
 ) -> Iterator[Devpi]:
-    from live import Devpi  # noqa: PLC0415 -- It needs the folder of collections in sys.path.
+    # Only now is the folder of collections in sys.path.
+    from live import Devpi  # noqa: PLC0415
 
     with Devpi(major, venv, tmp_path_factory.mktemp("devpi"), **options_of_server).running() as devpi:
         yield devpi
@@ -95,6 +96,7 @@ def _devpi(
 @pytest.fixture(scope="module", name="upstreams")
 def _upstreams(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Upstream]]:
     """Run upstreams on loopback. The one called untrusted speaks TLS, with a certificate that nobody trusts."""
+    # As above.
     from ansible_collections.wheelhouse.devpi.tests.upstream.upstream import Behaviour, serving  # noqa: PLC0415
 
     folder = tmp_path_factory.mktemp("certificate")
