@@ -227,7 +227,7 @@ class Devpi:
             assert server.poll() is None, f"devpi-server ended while it started:\n{self.log()}"
             assert time.monotonic() < end, f"waited {START} s for {self.url}/+api; the log of the server:\n{self.log()}"
             time.sleep(0.05)
-        assert self.version.split(".")[0] == self.major, self.version
+        assert self.version.startswith(f"{self.major}."), self.version
 
     def log(self) -> str:
         """Return what the server wrote to its log."""
