@@ -60,9 +60,7 @@ class Front:
         connection = self.connect()
         try:
             body = None if content is None else json.dumps(content).encode()
-            connection.request(
-                method, path, body, {"Accept": JSON_TYPE, "Content-Type": "application/json", **headers}
-            )
+            connection.request(method, path, body, {"Accept": JSON_TYPE, "Content-Type": "application/json", **headers})
             answer = connection.getresponse()
             return answer.status, answer.headers, answer.read()
         finally:
@@ -154,7 +152,9 @@ def wrong_files(checks: Checks, front: Front) -> None:
     projects = {name.partition("-")[0]: {name: content} for name, content in right.items()}
     for seconds in (0, SECONDS):
         if seconds:
-            projects = {f"slow{name}": {f"slow{file}": text for file, text in files.items()} for name, files in projects.items()}
+            projects = {
+                f"slow{name}": {f"slow{file}": text for file, text in files.items()} for name, files in projects.items()
+            }
             lies = {f"slow{file}": text for file, text in lies.items()}
         cut_off = [file for files in projects.values() for file in files if "cut-" in file]
         front.behave(projects=projects, lies=lies, cut_off=cut_off, file_seconds=seconds)
