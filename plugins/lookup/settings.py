@@ -70,8 +70,8 @@ class LookupModule(LookupBase):
         known = variables or {}
         found: list[t.Any] = []
         for role in terms:
-            names = [name for name in options_of(role) if name in known]
-            written = {name: _plain(self._templar.template(known[name]), known.get("omit")) for name in names}
+            values = {name: self._templar.template(known[name]) for name in options_of(role) if name in known}
+            written = {name: _decrypted(value) for name, value in values.items() if not _is_omitted(value, known)}
             if self.get_option("problems"):
                 found.append(checked(role, written, lambda name: self._read(known, name)).problems)
             else:
@@ -90,15 +90,19 @@ class LookupModule(LookupBase):
             return None
 
 
-def _plain(value: t.Any, omit: t.Any) -> t.Any:
-    """Return a value in which what ansible-vault encrypted is text, and None in place of what was omitted."""
-    if (omit is not None and value is omit) or (isinstance(value, str) and value == omit):
-        return None
-    # Since 2.19, Ansible decrypts by itself.
+def _is_omitted(value: t.Any, variables: Mapping[str, t.Any]) -> bool:
+    """Whether a value is Ansible's ``omit``: a text of its own before 2.19, and an object since then."""
+    return type(value).__name__ in ("Omit", "OmitType", "_OmitType") or (
+        isinstance(value, str) and value == variables.get("omit")
+    )
+
+
+def _decrypted(value: t.Any) -> t.Any:
+    """Return a value in which what ansible-vault encrypted is text. Since 2.19, Ansible does so itself."""
     if getattr(value, "__ENCRYPTED__", False):
         return str(value)
     if isinstance(value, Mapping):
-        return {key: _plain(part, omit) for key, part in value.items()}
+        return {key: _decrypted(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(part, omit) for part in value]
+        return [_decrypted(part) for part in value]
     return value
