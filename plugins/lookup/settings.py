@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Mapping
 
+from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._checks import checked, settings_of
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._settings import options_of
@@ -60,6 +61,8 @@ _raw:
   elements: raw
 """
 
+_OMITTED = object()
+
 
 class LookupModule(LookupBase):
     """The lookup ``settings``."""
@@ -70,13 +73,23 @@ class LookupModule(LookupBase):
         known = variables or {}
         found: list[t.Any] = []
         for role in terms:
-            values = {name: self._templar.template(known[name]) for name in options_of(role) if name in known}
-            written = {name: _decrypted(value) for name, value in values.items() if not _is_omitted(value, known)}
+            written = {name: self._value(known, name) for name in options_of(role) if name in known}
+            written = {name: value for name, value in written.items() if value is not _OMITTED}
             if self.get_option("problems"):
                 found.append(checked(role, written, lambda name: self._read(known, name)).problems)
             else:
                 found.append(settings_of(role, written).keyed())
         return found
+
+    def _value(self, variables: Mapping[str, t.Any], name: str) -> t.Any:
+        """Return what a variable is, or _OMITTED: a text of its own before Ansible 2.19, and an error since then."""
+        try:
+            value = self._templar.template(variables[name])
+        except AnsibleError as error:
+            if type(error).__name__ == "AnsibleValueOmittedError":
+                return _OMITTED
+            raise
+        return _OMITTED if isinstance(value, str) and value == variables.get("omit") else _decrypted(value)
 
     def _read(self, variables: Mapping[str, t.Any], name: str) -> str | None:
         """Return what is in a file of the controller, found as ``lookup('file')`` does, or None without one."""
@@ -88,13 +101,6 @@ class LookupModule(LookupBase):
                 return file.read()
         except OSError:
             return None
-
-
-def _is_omitted(value: t.Any, variables: Mapping[str, t.Any]) -> bool:
-    """Whether a value is Ansible's ``omit``: a text of its own before 2.19, and an object since then."""
-    return type(value).__name__ in ("Omit", "OmitType", "_OmitType") or (
-        isinstance(value, str) and value == variables.get("omit")
-    )
 
 
 def _decrypted(value: t.Any) -> t.Any:
