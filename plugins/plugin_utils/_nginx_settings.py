@@ -19,6 +19,7 @@ _ACME_DIRECTORY = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9/.
 def derive(settings: Settings) -> None:
     """Fill in what follows from other settings where it was left empty."""
     settings.derived["files_directory"] = f"{settings.get('devpi_directory')}/+files"
+    rules.leave_out_readers(settings)
     port = settings.get("devpi_port")
     settings.derive("devpi_nginx_upstream", None if port is None else f"127.0.0.1:{port}")
 

@@ -26,6 +26,7 @@ LDAP_KEYS = (
 
 def derive(settings: Settings) -> None:
     """Fill in what follows from other settings where it was left empty."""
+    rules.leave_out_readers(settings)
     settings.derive("devpi_server_outside_url", rules.authority_url(settings))
 
 

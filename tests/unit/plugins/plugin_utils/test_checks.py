@@ -269,3 +269,20 @@ def test_what_follows_from_others() -> None:
     assert nginx.keyed()["files_directory"] == "/srv/devpi/+files"
     backup = checked("devpi_backup", {"devpi_domain": "devpi.test", "devpi_backup_repository": "/mnt/backup"}, read)
     assert backup.keyed()["keep"] == {"daily": 7, "weekly": 5, "monthly": 12}
+
+
+def test_no_readers_are_not_nobody() -> None:
+    written = [
+        {"name": "team"},
+        {"name": "lab", "readers": []},
+        {"name": "dev", "readers": None},
+        {"name": "a", "readers": "b"},
+    ]
+    for role in ("devpi_server", "devpi_nginx"):
+        rules = checked(role, {"devpi_domain": "devpi.test", "devpi_private": written}, read).get("devpi_private")
+        assert rules == [
+            {"name": "team"},
+            {"name": "lab", "readers": []},
+            {"name": "dev"},
+            {"name": "a", "readers": ["b"]},
+        ]
