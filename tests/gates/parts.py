@@ -63,7 +63,7 @@ def plugin(devpi: int) -> Part:
         *(f"{install} --requirement {lock}" for lock in locks),
         f"{install} --no-build-isolation --no-deps --requirement {files}/plugins/lockdown.txt",
         # devpi's own libraries warn of each other.
-        f"PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={files} {venv}/bin/python -m pytest -W ignore tests/plugin",
+        f"PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={files} {venv}/bin/python -m pytest tests/plugin -W ignore",
     ]
     return Part(f"plugin-{devpi}", [" && ".join(steps)])
 

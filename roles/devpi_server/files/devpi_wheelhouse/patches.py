@@ -13,6 +13,10 @@ from devpi_server.log import threadlog
 from devpi_wheelhouse import ldap, queue
 
 
+#: What a module has that was changed, with the name of the patch.
+MARK = "devpi_wheelhouse_patch"
+
+
 @dataclass(frozen=True)
 class Patch:
     """A change of a module that is not ours."""
@@ -48,7 +52,7 @@ def apply(without: Sequence[str], patches: tuple[Patch, ...] = PATCHES) -> list[
     changed = []
     for patch in patches:
         module = sys.modules.get(patch.module)
-        if module is None or getattr(module, "devpi_wheelhouse_patch", None):
+        if module is None or getattr(module, MARK, None):
             continue
         if patch.name in without:
             threadlog.info("patch %s of %s is switched off", patch.name, patch.module)
@@ -66,6 +70,6 @@ def apply(without: Sequence[str], patches: tuple[Patch, ...] = PATCHES) -> list[
         except Exception as problem:
             threadlog.warn("patch %s of %s failed, and is left out: %r", patch.name, patch.module, problem)
             continue
-        module.devpi_wheelhouse_patch = patch.name  # type: ignore[attr-defined]
+        setattr(module, MARK, patch.name)
         changed.append(patch.module)
     return changed
