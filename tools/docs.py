@@ -156,7 +156,10 @@ def pages() -> dict[Path, str]:
         )
     found[DOCS / "security.md"] = environment.get_template("security.md.j2").render(
         **{name: json.loads((SECURITY / f"{name}.json").read_text()) for name in ("attacks", "surface", "units")},
-        matrix=json.loads((CHECKOUT / "molecule" / "private" / "matrix.json").read_text()),
+        **{
+            name: json.loads((CHECKOUT / "molecule" / "private" / f"{name}.json").read_text())
+            for name in ("matrix", "reading")
+        },
         readable=readable,
         asked=sorted({how for row in json.loads((SECURITY / "surface.json").read_text()) for how in row["open"]}),
     )
