@@ -326,6 +326,7 @@ def look_at_changes(checks: Checks, alice: dict[str, str]) -> None:
 def look_at_outage(checks: Checks, file: str, alice: dict[str, str]) -> None:
     """While devpi is down, those who read go on, and nobody else begins."""
     time.sleep(1)
+    ask("/team/public/+simple/plain/")
     before = [ask(file, who)[0] for who in (alice, {}, basic("bob", PASSWORDS["bob"]))]
     subprocess.run(["systemctl", "stop", "devpi"], check=True)
     try:
@@ -337,6 +338,9 @@ def look_at_outage(checks: Checks, file: str, alice: dict[str, str]) -> None:
         public = ask("/team/public/+simple/plain/")[0]
     finally:
         subprocess.run(["systemctl", "start", "devpi"], check=True)
+        end = time.monotonic() + 60
+        while ask("/+api")[0] != 200 and time.monotonic() < end:
+            time.sleep(0.2)
     checks.expect(
         "a private file with devpi, and while it is down", (before, during), ([200, 401, 403], [200, 502, 502])
     )
