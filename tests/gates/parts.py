@@ -77,6 +77,7 @@ def parts() -> list[Part]:
                 "mypy tools tests/gates tests/consistency tests/integration tests/upstream tests/bad_input",
             ],
         ),
+        Part("lint-lua", ["luacheck --quiet roles/devpi_nginx/files/lua", "busted"]),
         Part("unit", ["pytest tests/unit -n 3"], repeated=True),
         Part("consistency", ["pytest tests/consistency"]),
         Part(
