@@ -41,7 +41,23 @@ _PIP_LISTS = {
 those of the action append at blanks, and format_control.py at commas)."""
 
 _PIP_COMMANDS = frozenset(
-    "cache check config debug download freeze hash index install list lock search show uninstall wheel".split()
+    [
+        "cache",
+        "check",
+        "config",
+        "debug",
+        "download",
+        "freeze",
+        "hash",
+        "index",
+        "install",
+        "list",
+        "lock",
+        "search",
+        "show",
+        "uninstall",
+        "wheel",
+    ]
 )
 
 _TOML_INTEGERS = range(-(2**63), 2**63)
