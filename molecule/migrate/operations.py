@@ -242,7 +242,7 @@ def follows(process: subprocess.Popen[str]) -> None:
     said = ""
     for line in process.stdout:
         said += line
-        if ": Ask how far the migration is]" in line:
+        if ": Follow the migration]" in line:
             return
     raise SystemExit(said)
 

@@ -176,7 +176,7 @@ def play_kills() -> list[Row]:
         faults("halted", step)
         run.kill()
         run = Run(*back)
-        run.until("Ask how far the switch is")
+        run.until("Follow the switch")
         faults("go")
     output = run.end()
     expect("The run that was interrupted had begun it." in " ".join(output.split()), "It went back once more", output)

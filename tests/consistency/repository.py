@@ -12,6 +12,8 @@ import yaml
 CHECKOUT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (CHECKOUT / "roles").iterdir() if (path / "tasks").is_dir())
 MODULES = sorted(path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py"))
+#: Those that speak to the API of devpi.
+API_MODULES = [module for module in MODULES if module.startswith("devpi_")]
 
 
 def load(path: str) -> Any:

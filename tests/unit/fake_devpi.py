@@ -87,7 +87,7 @@ class FakeDevpi:
             return self._log_in(body)
         if path == "/+api":
             status = ["ok", user, []] if user else ["noauth", "", []]
-            return 200, {"result": {"authstatus": status, "features": ["server-keyvalue-parsing"]}}
+            return 200, {"type": "apiconfig", "result": {"authstatus": status, "features": ["server-keyvalue-parsing"]}}
         if method == "GET" and path == "/":
             return 200, {"result": copy.deepcopy(self.users)}
         name, index, project, *rest = [*unquote(path.partition("?")[0]).strip("/").split("/"), "", "", ""]

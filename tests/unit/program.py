@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+#: On a host, it lies beside each of them.
+sys.path.insert(0, str(ROOT / "roles/devpi_server/files"))
 
 
 def load(path: str) -> Any:

@@ -5,7 +5,6 @@ devpi-backup backup              make a backup, and forget those that are not ke
 devpi-backup drill               restore the newest backup beside the running server, and prove that it works
 devpi-backup restore SNAPSHOT    put a backup (or `latest`) in the place of the data; what is there is moved aside
 devpi-backup confirm             prove that the server runs with what was restored
-devpi-backup follow              tell how far a restore is, after some seconds or at its end
 devpi-backup status              tell how old the backup is, and whether a drill proved it
 """
 
@@ -15,8 +14,10 @@ import base64
 import contextlib
 import fcntl
 import hashlib
+import http.client
 import json
 import os
+import pwd
 import re
 import shlex
 import shutil
@@ -26,13 +27,16 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from devpi_ctl import http as local_http
+from devpi_ctl import privileges, sqlite, systemd
 
 #: Written by the role; beside it are the password, the repository, the environment and the key for SSH.
 SETTINGS = Path("/etc/devpi-backup/settings.json")
@@ -40,6 +44,7 @@ CONFIGURATION = Path("/etc/devpi")
 #: What a host needs beside the data, so that logins go on and clients trust it: where it is there, it is in the backup.
 OTHERS = (CONFIGURATION, Path("/etc/devpi-ca"), Path("/etc/devpi-acme"))
 USER = "devpi"
+SERVICE = "devpi.service"
 #: nginx reads the files by the group of their folder.
 FILES_GROUP = "www-data"
 TAG = "devpi"
@@ -248,6 +253,7 @@ class Backup:
 
     def fsck(self, directory: Path, files: int) -> None:
         """Compare all files with the database. Raises FailedError."""
+        privileges.done_as(pwd.getpwnam(USER), lambda _tell: sqlite.heal(directory))
         say("devpi-fsck: every file that was uploaded is there, with the checksum that it was uploaded with?")
         far = Far("checked")
 
@@ -365,7 +371,7 @@ class Backup:
                     f"http://127.0.0.1:{port}",
                     manifest["holds"]["newest"],
                     (configuration / "root-password").read_text().strip(),
-                    lambda: server.poll() is None,
+                    lambda: None if server.poll() is None else f"It ended with {server.returncode}.",
                 )
             finally:
                 server.terminate()
@@ -386,8 +392,8 @@ class Backup:
             self.prepare(wanted, plan_file)
         plan = read(plan_file)
         say(f"Backup {plan['snapshot'][:8]} is complete: putting it in its place")
-        if systemctl("show", "--property=LoadState", "--value", "devpi.service") == "loaded":
-            systemctl("stop", "devpi.service")
+        if systemd.systemctl("show", "--property=LoadState", "--value", SERVICE).strip() == "loaded":
+            systemd.systemctl("stop", SERVICE)
         if "moves" not in plan:
             plan.update(self.moves(plan))
             write(plan_file, plan)
@@ -456,24 +462,17 @@ class Backup:
             raise FailedError(f"The data hold less than the backup did: {line(found)}, {found['missing']} are missing.")
         say(f"Backup {plan['snapshot'][:8]}: {line(plan['holds'])}")
         say(f"The server now: {line(found)}")
-        install(
-            self.settings["url"], found["newest"], (CONFIGURATION / "root-password").read_text().strip(), lambda: True
-        )
+        password = (CONFIGURATION / "root-password").read_text().strip()
+        restarts = systemd.state_of(SERVICE).restarts
+
+        def trouble() -> str | None:
+            state = systemd.state_of(SERVICE)
+            reason = None if state.has_job else state.trouble(restarts)
+            return f"{reason} Its last words:\n{systemd.last_words(SERVICE)}" if reason else None
+
+        install(self.settings["url"], found["newest"], password, trouble)
         shutil.rmtree(self.incoming, ignore_errors=True)
         self.restoring.unlink(missing_ok=True)
-
-    def follow(self) -> None:
-        """Wait some seconds, or until a restore is done, and tell how far it is."""
-        end = time.monotonic() + PROGRESS
-        with (self.work / "lock").open("a") as lock:
-            while time.monotonic() < end:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    time.sleep(0.5)
-        if self.progress.exists():
-            print(self.progress.read_text(), end="")
 
     def tell(self) -> int:
         """Print the state. Returns 0 where the newest backup was proven, 1 where something failed, 2 otherwise."""
@@ -563,11 +562,6 @@ def give(folder: Path, user: str, group: str | None = None) -> None:
                 (Path(where) / name).chmod(0o640)
 
 
-def systemctl(*arguments: str) -> str:
-    """Ask systemd for something. Returns what it says."""
-    return subprocess.run(["systemctl", *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-
-
 def compare(wanted: dict[str, Any], found: dict[str, Any]) -> None:
     """Raise FailedError where data hold something else than they should."""
     wrong = [f"{name}: {found[name]} instead of {wanted[name]}" for name in COUNTED if found[name] != wanted[name]]
@@ -592,33 +586,35 @@ def age(of: str) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 72 * 3600 else f"{seconds / 86400:.0f} days"
 
 
-def ask(url: str, headers: dict[str, str], body: dict[str, str] | None = None) -> bytes:
-    """Return what an URL answers. Raises OSError."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def ask(url: str, path: str, headers: dict[str, str], body: dict[str, str] | None = None) -> bytes:
+    """Return what a server answers. Raises OSError, HTTPException."""
     sent = None if body is None else json.dumps(body).encode()
-    asking = urllib.request.Request(url, sent, {"Accept": "application/json", **headers})
-    with opener.open(asking, timeout=60) as answer:
-        return bytes(answer.read())
+    status, _headers, said = local_http.get(url, path, {"Accept": "application/json", **headers}, 60, sent)
+    if status != 200:
+        raise OSError(f"{path} answers {status}")
+    return said
 
 
-def install(url: str, newest: dict[str, str] | None, password: str, lives: Callable[[], bool]) -> None:
-    """Log in as root, and fetch a file by the page of its project, as an installer does. Raises FailedError."""
+def install(url: str, newest: dict[str, str] | None, password: str, trouble: Callable[[], str | None]) -> None:
+    """Log in as root, and fetch a file by the page of its project, as an installer does. Raises FailedError.
+
+    `trouble` returns why there is nothing to wait for any more, None where there is.
+    """
     # A drill comes after everybody else: on a busy host, its devpi takes minutes to start.
     for _second in range(600):
-        with contextlib.suppress(OSError):
-            ask(f"{url}/+api", {})
+        if reason := trouble():
+            raise FailedError(f"devpi does not start with what was restored. {reason}")
+        if local_http.is_devpi(url, 60):
             break
-        if not lives():
-            raise FailedError("devpi does not start with what was restored.")
         time.sleep(1)
     try:
-        said = ask(f"{url}/+login", {"Content-Type": "application/json"}, {"user": "root", "password": password})
+        said = ask(url, "/+login", {"Content-Type": "application/json"}, {"user": "root", "password": password})
         login = base64.b64encode(f"root:{json.loads(said)['result']['password']}".encode()).decode()
         if newest is None:
             say("The old password of root opens it. There is no release yet to install.")
             return
-        page = f"{url}/{newest['index']}/+simple/{newest['project']}/"
-        listed = ask(page, {"X-Devpi-Auth": login, "Accept": "text/html"}).decode()
+        page = f"/{newest['index']}/+simple/{newest['project']}/"
+        listed = ask(url, page, {"X-Devpi-Auth": login, "Accept": "text/html"}).decode()
         link = next(
             (
                 one
@@ -629,8 +625,10 @@ def install(url: str, newest: dict[str, str] | None, password: str, lives: Calla
         )
         if link is None:
             raise FailedError(f"{newest['file']} is not on the page of {newest['project']}.")
-        content = ask(urllib.parse.urljoin(page, link), {"X-Devpi-Auth": login, "Accept": "*/*"})
-    except (OSError, ValueError, KeyError) as reason:
+        # A link may name the host of the index.
+        there = urllib.parse.urlsplit(urllib.parse.urljoin(page, link)).path
+        content = ask(url, there, {"X-Devpi-Auth": login, "Accept": "*/*"})
+    except (OSError, http.client.HTTPException, ValueError, KeyError) as reason:
         raise FailedError(f"What was restored does not answer as it should: {reason}") from reason
     if newest["hash"] not in (hashlib.sha256(content).hexdigest(), hashlib.md5(content).hexdigest()):
         raise FailedError(f"{newest['file']} came with other bytes than were uploaded.")
@@ -640,7 +638,7 @@ def install(url: str, newest: dict[str, str] | None, password: str, lives: Calla
 def main(arguments: Sequence[str]) -> int:
     """Run a command. Returns the exit status."""
     os.umask(0o077)
-    commands = ("init", "backup", "drill", "restore", "confirm", "follow", "status")
+    commands = ("init", "backup", "drill", "restore", "confirm", "status")
     if not arguments or arguments[0] not in commands or len(arguments) != 1 + (arguments[0] == "restore"):
         print(__doc__, file=sys.stderr)
         return 64
@@ -648,15 +646,12 @@ def main(arguments: Sequence[str]) -> int:
     what, *more = arguments
     if what == "status":
         return backup.tell()
-    if what == "follow":
-        backup.follow()
-        return 0
     backup.alone()
     if what == "restore":
         say.file = backup.progress
     try:
         getattr(backup, what)(*more)
-    except FailedError as reason:
+    except (FailedError, systemd.SystemdError, privileges.WorkError) as reason:
         print(f"devpi-backup {what}: {reason}", file=sys.stderr)
         return 1
     return 0

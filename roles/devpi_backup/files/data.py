@@ -18,6 +18,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from devpi_ctl import sqlite
 from devpi_server.fileutil import loads  # type: ignore[import-not-found]  # only where devpi is installed
 
 #: Without these two devpi does not know the database.
@@ -136,8 +139,7 @@ def kind_of(directory: Path) -> type[Six]:
 
 def opened(directory: Path) -> sqlite3.Connection:
     """Return a connection that only reads."""
-    path = directory / kind_of(directory).name
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=60)
+    return sqlite.connected(directory / kind_of(directory).name, "ro")
 
 
 def holds(directory: Path) -> dict[str, Any]:
@@ -236,6 +238,7 @@ def copy_data(directory: Path, copy: Path, mirrored: bool) -> None:
 if __name__ == "__main__":
     os.umask(0o027)
     what, where, *more = sys.argv[1:]
+    sqlite.heal(Path(where))
     if what == "copy":
         copy_data(Path(where), Path(more[0]), more[1] == "yes")
         where = more[0]

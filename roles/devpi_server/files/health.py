@@ -5,39 +5,22 @@ Arguments: the URL of the API, the seconds that an answer may take, the seconds 
 
 from __future__ import annotations
 
-import http.client
-import json
-import subprocess
 import sys
 import time
-import urllib.request
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from devpi_ctl import http, systemd
 
 #: So many questions without an answer, one after the other, make a restart.
 QUESTIONS = 3
 UNIT = "devpi.service"
 
 
-def answers(url: str, timeout: float) -> bool:
-    """Whether the API answers as devpi's does, within so many seconds."""
-    asking = urllib.request.Request(url, headers={"Accept": "application/json"})
-    # Without the proxies that the environment may name.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(asking, timeout=timeout) as answer:
-            said = json.load(answer)
-    except (OSError, ValueError, http.client.HTTPException):
-        return False
-    return isinstance(said, dict) and said.get("type") == "apiconfig"
-
-
 def seconds_since_start() -> float:
     """Return for how long the server runs, in seconds, and 0 where it does not: then it is systemd that starts it."""
-    said = subprocess.run(
-        ["systemctl", "show", "--property=ActiveState,ActiveEnterTimestampMonotonic", UNIT],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+    said = systemd.systemctl("show", "--property=ActiveState,ActiveEnterTimestampMonotonic", UNIT)
     shown = dict(line.split("=", 1) for line in said.splitlines())
     if shown["ActiveState"] != "active":
         return 0
@@ -50,7 +33,7 @@ def main(url: str, timeout: float, start_timeout: float) -> None:
         return
     for _question in range(QUESTIONS):
         begin = time.monotonic()
-        if answers(url, timeout):
+        if http.is_devpi(url, timeout):
             return
         # A refusal comes at once. The server has as long as one that is silent.
         time.sleep(max(0.0, begin + timeout - time.monotonic()))
@@ -58,7 +41,7 @@ def main(url: str, timeout: float, start_timeout: float) -> None:
         return  # It was started again meanwhile.
     # <4> is a warning to the journal.
     print(f"<4>{url} did not answer {QUESTIONS} times within {timeout:.0f} s: restarting {UNIT}", flush=True)
-    subprocess.run(["systemctl", "try-restart", UNIT], check=True)
+    systemd.systemctl("try-restart", UNIT)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 
 `migrate.py check STATE` refuses what cannot come out well. `migrate.py run STATE` does what STATE/plan.json says:
 nginx refuses writes, the old release exports, the new one imports into a folder of its own, both are compared, and the
-program that switches (switch.py) is started with the new data. `migrate.py follow STATE SECONDS` waits for news and
-prints them.
+program that switches (switch.py) is started with the new data.
 
 Until the switch, nothing of the old server or its data changes: a run that ends in between leaves a folder that the
 next run removes.
@@ -31,6 +30,10 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from devpi_ctl import privileges, sqlite, systemd
+
 Json = dict[str, Any]
 
 #: Where switch.py keeps the old data as well: on the file system of the data, whatever is mounted where.
@@ -40,7 +43,7 @@ SPARE = 64 * 1024 * 1024
 DATABASE = ".sqlite"
 #: Seconds without a change that mean that nobody writes any more, and after how many seconds it goes on without them.
 QUIET, LONGEST_WAIT = 5, 60
-MIGRATION, SWITCH = "devpi-migrate.service", "devpi-switch.service"
+SWITCH = "devpi-switch.service"
 
 
 class MigrationError(Exception):
@@ -279,6 +282,7 @@ class Migration:
         mirrored = ["--include-mirrored-files"] if self.plan["mirrored_files"] else []
         links = ["--hard-links"]
         old, new = ["--serverdir", str(self.data)], ["--serverdir", str(self.imported)]
+        privileges.done_as(self.user, lambda _tell: sqlite.heal(self.data))
         # devpi never changes a release file in place: the export needs no copies.
         self.stage("export", "export", self.old, [*old, *links, *mirrored], self.export, (files, size))
         pypi = (
@@ -460,8 +464,13 @@ class Migration:
         subprocess.run(["systemctl", "start", "--no-block", SWITCH], check=True)
         told = state / "progress"
         while not result.exists():
-            if state_of(SWITCH) == "failed" and not result.exists():
-                raise MigrationError(f"{SWITCH} failed before it changed anything: see its journal.")
+            state = systemd.state_of(SWITCH)
+            # Asked in this order, so that one that ends right now has its result.
+            if not state.is_at_work() and not result.exists():
+                raise MigrationError(
+                    f"{SWITCH} ended ({state.result}) before it changed anything. Its last words:\n"
+                    f"{systemd.last_words(SWITCH)}"
+                )
             if told.exists():
                 self.tell(f"switch: {told.read_text()}")
             time.sleep(0.5)
@@ -501,46 +510,8 @@ def run(state: Path) -> int:
     return 0
 
 
-def follow(state: Path, seconds: float) -> None:
-    """Print what is new as soon as there is something, and nothing where no migration is under way."""
-    progress = state / "progress"
-    end, old = time.monotonic() + seconds, None
-    while unit_is_at_work():
-        told = progress.read_text() if progress.exists() else ""
-        if time.monotonic() > end:
-            print(told or "…")
-            break
-        if old is not None and told.split(":")[0] != old.split(":")[0]:
-            print(told)
-            break
-        old = told
-        time.sleep(0.5)
-
-
-def state_of(unit: str) -> str:
-    """Return what systemd calls the state of a unit."""
-    asked = subprocess.run(
-        ["systemctl", "show", "--property=ActiveState", "--value", unit], capture_output=True, text=True, check=True
-    )
-    return asked.stdout.strip()
-
-
-def unit_is_at_work() -> bool:
-    """Whether a migration is under way, or a switch that it began."""
-    asked = subprocess.run(
-        ["systemctl", "show", "--property=ActiveState", "--value", MIGRATION, SWITCH],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return not {"activating", "deactivating"}.isdisjoint(asked.stdout.split())
-
-
-def main(command: str, state: Path, *rest: str) -> int:
+def main(command: str, state: Path) -> int:
     """Run a command. Returns the exit status."""
-    if command == "follow":
-        follow(state, float(rest[0]))
-        return 0
     if command == "run":
         return run(state)
     try:
@@ -552,4 +523,4 @@ def main(command: str, state: Path, *rest: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:]))
+    sys.exit(main(sys.argv[1], Path(sys.argv[2])))

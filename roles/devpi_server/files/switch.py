@@ -1,7 +1,7 @@
 """Switch devpi to another release, and back by itself where that does not work.
 
 `switch.py STATE run` does what STATE/plan.json says, or ends what a killed run left. `switch.py STATE recover` ends it
-before devpi starts at boot. `switch.py STATE follow SECONDS` waits for news and prints them.
+before devpi starts at boot.
 
 The journal says how far a switch is. Up to its step `committed`, the way out of any trouble is back: nobody but this
 program talked to the new release until then, because it was tried on a port that nginx does not know. So there is
@@ -28,10 +28,14 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from devpi_ctl import sqlite, systemd
 
 Json = dict[str, Any]
 
@@ -50,10 +54,6 @@ LARGEST_SAMPLE = 50 * 1024 * 1024
 SAMPLES = 3
 #: A hard link takes as long as a copy of so many bytes, about.
 LINK = 32 * 1024
-SQLITE_MAGIC = b"SQLite format 3\0"
-DATABASE_OF_7 = ".sqlite_alchemy"
-#: What SQLite keeps beside a database; its backup holds what is in there.
-SQLITE_COMPANIONS = ("-wal", "-shm", "-journal")
 
 
 class SwitchError(Exception):
@@ -214,12 +214,6 @@ def is_linked(path: Path) -> bool:
     return not path.name.startswith(".")
 
 
-def is_database(path: Path) -> bool:
-    """Whether a file is one of SQLite."""
-    with path.open("rb") as file:
-        return file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
-
-
 @dataclasses.dataclass
 class Amount:
     """What a snapshot takes, or took so far."""
@@ -299,7 +293,7 @@ def snapshot(data: Path, target: Path, whole: Amount, progress: Progress) -> Non
         new.mkdir(mode=0o700)
         for entry in entries_of_data(source, data):
             path, there = Path(entry.path), new / entry.name
-            if not linked and entry.name.endswith(SQLITE_COMPANIONS):
+            if not linked and entry.name.endswith(sqlite.COMPANIONS):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 copy_folder(path, there, linked or is_linked(path))
@@ -307,8 +301,11 @@ def snapshot(data: Path, target: Path, whole: Amount, progress: Progress) -> Non
             done.files += 1
             if linked or entry.is_symlink():
                 os.link(path, there, follow_symlinks=False)
-            elif entry.is_file() and is_database(path):
-                back_up(path, there, tell)
+            elif entry.is_file() and sqlite.is_database(path):
+                try:
+                    sqlite.back_up(path, there, tell)
+                except sqlite3.Error as reason:
+                    raise SwitchError(f"SQLite could not copy {path}: {reason}.") from reason
                 copy_status(path, there)
                 done.copied += there.stat().st_size
             elif entry.is_file():
@@ -324,38 +321,14 @@ def snapshot(data: Path, target: Path, whole: Amount, progress: Progress) -> Non
     os.sync()
 
 
-def back_up(database: Path, target: Path, tell: Callable[[int], None]) -> None:
-    """Let SQLite copy a database, with what is in its companions."""
-    with (
-        contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True)) as source,
-        contextlib.closing(sqlite3.connect(target)) as new,
-    ):
-        page: int = source.execute("PRAGMA page_size").fetchone()[0]
-        try:
-            source.backup(new, pages=4096, progress=lambda _status, left, total: tell((total - left) * page))
-        except sqlite3.Error as reason:
-            raise SwitchError(f"SQLite could not copy {database}: {reason}.") from reason
-
-
 def is_of_another_major(one: Path, other: Path) -> bool:
     """Whether one of two folders of data is of devpi 7 and the other is not."""
-    return (one / DATABASE_OF_7).exists() != (other / DATABASE_OF_7).exists()
+    return (one / sqlite.DATABASE_OF_7).exists() != (other / sqlite.DATABASE_OF_7).exists()
 
 
 def release_of(kept: Path) -> Path:
     """Return the release that the data in a snapshot belong to."""
     return Path(json.loads((kept / "release.json").read_text())["release"])
-
-
-def last_serial(data: Path) -> int | None:
-    """Return the number of the last change in the database of a devpi that does not run; None where that is unknown."""
-    database, table = (DATABASE_OF_7, "ulid_changelog") if (data / DATABASE_OF_7).exists() else (".sqlite", "changelog")
-    try:
-        with contextlib.closing(sqlite3.connect(f"{(data / database).as_uri()}?mode=rw", uri=True)) as opened:
-            found: int | None = opened.execute(f"SELECT max(serial) FROM {table}").fetchone()[0]
-            return found
-    except sqlite3.Error:
-        return None
 
 
 # --- What a server says
@@ -519,6 +492,14 @@ def first_files(folder: Path) -> Iterator[Path]:
                 return
 
 
+def systemctl(*words: str) -> str:
+    """Call systemctl and return what it prints. Raises SwitchError."""
+    try:
+        return systemd.systemctl(*words)
+    except systemd.SystemdError as reason:
+        raise SwitchError(str(reason)) from reason
+
+
 def version_of(release: Path) -> str:
     """Return the version of devpi-server in a release. Raises SwitchError."""
     script = "import importlib.metadata as m; print(m.version('devpi-server'))"
@@ -531,45 +512,21 @@ def version_of(release: Path) -> str:
     return asked.stdout.strip()
 
 
-# --- systemd
-
-
-def systemctl(*words: str) -> str:
-    """Call systemctl and return what it prints. Raises SwitchError."""
-    asked = subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False)
-    if asked.returncode != 0:
-        raise SwitchError(f"systemctl {' '.join(words)}: {asked.stderr.strip() or asked.stdout.strip()}")
-    return asked.stdout
-
-
-def state_of(unit: str) -> str:
-    """Return what systemd calls the state of a unit."""
-    return systemctl("show", "--property=ActiveState", "--value", unit).strip()
-
-
-def last_words(unit: str) -> str:
-    """Return the end of what a unit wrote into the journal of the host since its last start."""
-    start = systemctl("show", "--property=InvocationID", "--value", unit).strip()
-    asked = subprocess.run(
-        ["journalctl", "--lines", "8", "--no-pager", "--output", "cat", f"_SYSTEMD_INVOCATION_ID={start}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return asked.stdout.strip()
-
-
 def await_answer(server: Server, unit: str, seconds: float, progress: Progress, what: str) -> str:
-    """Return the version of the server, as soon as it answers. Raises SwitchError."""
-    began = time.monotonic()
+    """Return the version of the server, as soon as it answers. Raises SwitchError as soon as systemd knows better."""
+    began, restarts = time.monotonic(), None
     while True:
+        state = systemd.state_of(unit)
+        restarts = state.restarts if restarts is None else restarts
+        trouble = None if state.has_job else state.trouble(restarts)
+        if trouble:
+            raise SwitchError(f"{trouble} So it does not start. Its last words:\n{systemd.last_words(unit)}")
         try:
             return server.version()
         except SwitchError as reason:
-            if state_of(unit) in ("failed", "inactive"):
-                raise SwitchError(f"{unit} does not start. Its last words:\n{last_words(unit)}") from None
             if time.monotonic() > began + seconds:
-                raise SwitchError(f"{reason} So it was for {seconds:.0f} s. Last words:\n{last_words(unit)}") from None
+                words = systemd.last_words(unit)
+                raise SwitchError(f"{reason} So it was for {seconds:.0f} s. Last words:\n{words}") from None
         progress.far(f"{what}: {time.monotonic() - began:.0f} of at most {seconds:.0f} s")
         time.sleep(0.2)
 
@@ -619,7 +576,7 @@ class Switch:
         self.amount = check_room(self.data, self.progress)
         self.journal["old_release"] = str(self.current.resolve())
         self.journal["version"] = version_of(self.release)
-        self.journal["pauses"] = [unit for unit in plan.get("pauses", []) if state_of(unit) == "active"]
+        self.journal["pauses"] = [unit for unit in plan.get("pauses", []) if systemd.state_of(unit).active == "active"]
         try:
             self.journal["before"] = self.server.look()
         except SwitchError as reason:
@@ -690,7 +647,7 @@ class Switch:
             f"[Service]\nRestart=no\nEnvironment=DEVPISERVER_HOST=127.0.0.1 DEVPISERVER_PORT={port}\n"
         )
         systemctl("daemon-reload")
-        systemctl("start", self.unit)
+        systemctl("start", "--no-block", self.unit)
         tried = Server(f"http://127.0.0.1:{port}")
         self.judge(self.started(tried, "trial"))
         before = self.journal["before"]
@@ -700,7 +657,7 @@ class Switch:
                 self.progress.stage(f"trial: install {sample['file']} of {sample['index']}")
                 tried.install(sample)
         systemctl("stop", self.unit)
-        self.journal["serial"] = last_serial(self.data)
+        self.journal["serial"] = sqlite.last_serial(self.data)
 
     def started(self, server: Server, what: str) -> str:
         """Return the version of a server that was started, as soon as it answers. Raises SwitchError."""
@@ -715,7 +672,7 @@ class Switch:
         """Let everybody have the new release, which was tried. Goes back where it fails before anybody wrote."""
         self.end_trial()
         if start:
-            systemctl("start", self.unit)
+            systemctl("start", "--no-block", self.unit)
             try:
                 self.judge(self.started(self.server, "start"))
                 self.install_through_nginx()
@@ -737,13 +694,13 @@ class Switch:
     def give_up(self, reason: str) -> None:
         """Go back, or stay where somebody may have been told already that what they wrote is safe."""
         systemctl("stop", self.unit)
-        serial = last_serial(self.data)
+        serial = sqlite.last_serial(self.data)
         if serial is not None and serial == self.journal["serial"]:
             # From here on, an interrupted switch goes back as well.
             self.step("try")
             self.back(reason, start=True)
             return
-        systemctl("start", self.unit)
+        systemctl("start", "--no-block", self.unit)
         self.resume()
         self.end(False, f"The new release stays, because changes were written to it. But: {reason}")
 
@@ -770,7 +727,7 @@ class Switch:
             if self.place.exists():
                 shutil.rmtree(self.place)
             if start:
-                systemctl("start", self.unit)
+                systemctl("start", "--no-block", self.unit)
                 try:
                     self.started(self.server, "start of the old release")
                 except SwitchError as trouble:
@@ -888,25 +845,8 @@ def outcome(state: Path) -> int:
     return 0 if json.loads((state / "result.json").read_text())["switched"] else 1
 
 
-def follow(state: Path, seconds: float) -> int:
-    """Print what is new in the switch as soon as there is something, and nothing where none is under way."""
-    progress = state / "progress"
-    end, old = time.monotonic() + seconds, None
-    while state_of("devpi-switch.service") in ("activating", "deactivating"):
-        told = progress.read_text() if progress.exists() else ""
-        # A new stage at once; how far one is, now and then.
-        if time.monotonic() > end or (old is not None and old.split(":")[0] != told.split(":")[0]):
-            print(told or "…")
-            break
-        old = told
-        time.sleep(0.5)
-    return 0
-
-
-def main(state: Path, command: str, *rest: str) -> int:
+def main(state: Path, command: str) -> int:
     """Run a command. Returns the exit status."""
-    if command == "follow":
-        return follow(state, float(rest[0]))
     with (state / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if command == "recover" else 0))
@@ -917,4 +857,4 @@ def main(state: Path, command: str, *rest: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), *sys.argv[2:]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

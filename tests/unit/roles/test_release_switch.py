@@ -40,7 +40,9 @@ def switch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     seen = {"version": "2", "serial": 7, "users": {"root": {"indexes": {"up": {"type": "mirror"}}}}}
     monkeypatch.setattr(module, "TRIAL", tmp_path / "systemd")
     monkeypatch.setattr(module, "SPARE", 0)
-    monkeypatch.setattr(module, "systemctl", lambda *words: "active\n")
+    monkeypatch.setattr(module, "systemctl", lambda *words: "")
+    active = module.systemd.State("devpi.service", "active", "running", "success", 0, "0", False, "")
+    monkeypatch.setattr(module.systemd, "state_of", lambda unit: active)
     monkeypatch.setattr(module, "await_answer", lambda *given: "2")
     monkeypatch.setattr(module, "version_of", lambda release: "2")
     monkeypatch.setattr(module.Server, "version", lambda self: "1")
@@ -152,32 +154,6 @@ def test_how_far_a_snapshot_is(switch: ModuleType, host: Path, monkeypatch: pyte
     assert any(line.startswith("count: ") for line in told)
     assert switch.left(10, 1000, 4000) == ", 30 s left"
     assert switch.left(1, 1, 4000) == ""
-
-
-@pytest.mark.parametrize(
-    ("then", "printed"),
-    [
-        (["snapshot: 2 of 3 files", "sync: 3 files"], "sync: 3 files"),
-        (["snapshot: 2 of 3 files"] * 9, "snapshot: 2 of 3"),
-    ],
-)
-def test_who_follows_is_told_of_a_new_stage_at_once_and_of_the_rest_in_time(
-    switch: ModuleType,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    then: list[str],
-    printed: str,
-) -> None:
-    progress, now = switch.Progress(tmp_path), itertools.count()
-    progress.stage("snapshot: 1 of 3 files")
-    capsys.readouterr()
-    monkeypatch.setattr(switch, "state_of", lambda unit: "activating")
-    monkeypatch.setattr(switch.time, "monotonic", lambda: next(now))
-    monkeypatch.setattr(switch.time, "sleep", lambda seconds: (tmp_path / "progress").write_text(then.pop(0)))
-    switch.follow(tmp_path, 4)
-    assert capsys.readouterr().out.startswith(printed)
-    assert len(then) < 9
 
 
 def test_a_good_switch_keeps_the_data(switch: ModuleType, host: Path) -> None:
