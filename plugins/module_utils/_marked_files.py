@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils import _accounts, _marks, _readers
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._accounts import Account, FileError, acting_as
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import masked
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._mask import masked
 
 HIDDEN = "(not shown)\n"
 """What a diff says in place of a secret."""
@@ -57,6 +57,8 @@ class Change:
     after: bytes | None
     mode: int
     diff: dict[str, str]
+    #: Whether what is ours goes, with the file or out of it.
+    is_removal: bool = False
     #: Where a copy of what something else wrote goes.
     backup: str | None = None
 
@@ -70,12 +72,12 @@ class Plan:
     @property
     def written(self) -> list[str]:
         """The files that are written."""
-        return [change.path for change in self.changes if change.after is not None]
+        return [change.path for change in self.changes if not change.is_removal]
 
     @property
     def removed(self) -> list[str]:
-        """The files that are removed."""
-        return [change.path for change in self.changes if change.after is None]
+        """The files that are removed, or whose block is."""
+        return [change.path for change in self.changes if change.is_removal]
 
     @property
     def backups(self) -> list[str]:
@@ -145,13 +147,19 @@ def _remove(place: Place, mark: str, kept: set[str]) -> Change | None:
     if before is None or mode is None:
         return None
     try:
-        rest = b"" if _marks.is_whole(before, mark) else _marks.without_block(before, mark)
+        # Without the block, a file may be empty: that may be how somebody else left it.
+        rest = None if _marks.is_whole(before, mark) else _marks.without_block(before, mark)
     except _marks.MarkError as error:
         raise FileError(f"{path}: {error}") from error
     if rest == before:
         return None
-    diff = {"before_header": path, "after_header": path, "before": HIDDEN, "after": "(without it)\n" if rest else ""}
-    return Change(path, account, rest or None, mode, diff)
+    diff = {
+        "before_header": path,
+        "after_header": path,
+        "before": HIDDEN,
+        "after": "" if rest is None else "(without it)\n",
+    }
+    return Change(path, account, rest, mode, diff, is_removal=True)
 
 
 def _look(path: str, account: Account) -> tuple[bytes | None, int | None]:

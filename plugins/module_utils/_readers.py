@@ -156,8 +156,8 @@ def _run(command: list[str], environment: dict[str, str], account: Account) -> s
             env={**base, **environment},
             cwd="/",
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             timeout=SECONDS,
             start_new_session=True,
             check=False,
@@ -169,5 +169,5 @@ def _run(command: list[str], environment: dict[str, str], account: Account) -> s
         return f"{command[0]}: {error.strerror}"
     if done.returncode == 0:
         return None
-    said = re.sub(r"(?<=//)[^\s/]*@", "***@", done.stderr.decode(errors="replace"))
+    said = re.sub(r"(?<=//)[^\s/]*@", "***@", done.stdout.decode(errors="replace"))
     return " ".join(said.split())[:600] or f"{command[0]} failed with status {done.returncode}"

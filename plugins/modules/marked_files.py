@@ -115,7 +115,7 @@ written:
   elements: str
   sample: [/home/alice/.netrc]
 removed:
-  description: The files that were removed, or would be in check mode.
+  description: The files that were removed, or whose block was, or would be in check mode.
   returned: success
   type: list
   elements: str

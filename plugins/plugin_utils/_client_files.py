@@ -54,7 +54,7 @@ def files(settings: Settings) -> list[File]:
     if settings["repositories"]:
         place = {"path": "~/.pypirc", "user": settings["user"]}
         found.append({**place, "secret": pypirc(settings), "mode": "0600", "reader": "pypirc"})
-    if settings["login"]:
+    if _logs_in(settings):
         place = {"path": "~/.netrc", "user": settings["user"]}
         found.append({**place, "secret": netrc(settings), "mode": "0600", "block": True, "reader": "netrc"})
     return found
@@ -86,6 +86,18 @@ def bundle(settings: Settings) -> str:
     return HOST_BUNDLE if settings["ca_scope"] == "host" else TOOLS_BUNDLE
 
 
+def service_environment(settings: Settings) -> list[str]:
+    """Return what services find in their environment. Without it, poetry, hatch and flit verify by certifi."""
+    if not bundle(settings) or not settings["ca_environment"]:
+        return []
+    return [f"{name}={bundle(settings)}" for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")]
+
+
+def _split(value: str) -> tuple[str, str]:
+    name, _, path = value.partition("=")
+    return name, path
+
+
 def _of_the_ca(settings: Settings) -> list[File]:
     text = settings["ca_certificate"].strip()
     if not text:
@@ -103,11 +115,13 @@ def _of_the_ca(settings: Settings) -> list[File]:
             {**certificate, "path": f"{TOOLS_FOLDER}/ca.crt"},
             {"path": UPDATE_HOOK, "user": "root", "content": _UPDATE_HOOK, "mode": "0755"},
         ]
-    if settings["ca_environment"]:
-        # poetry, pdm, hatch, flit, pipenv and twine verify by certifi where nothing else is said.
-        values = [f"{name}={bundle(settings)}" for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")]
+    values = service_environment(settings)
+    if values:
         logins = "".join(f"{value}\n" for value in values)
         found.append({"path": "/etc/environment", "user": "root", "content": logins, "block": True})
+        # A login without PAM, such as sudo --login, has no more than the profile.
+        exports = "".join(f'[ -n "${{{name}-}}" ] || export {name}={path}\n' for name, path in map(_split, values))
+        found.append({"path": "/etc/profile.d/devpi-client.sh", "user": "root", "content": exports})
         services = f"[Manager]\nDefaultEnvironment={' '.join(values)}\n"
         found.append({"path": "/etc/systemd/system.conf.d/50-devpi-client.conf", "user": "root", "content": services})
     return found
@@ -176,6 +190,17 @@ def pypirc(settings: Settings) -> str:
             values["ca_cert"] = bundle(settings)
         text += "\n" + ini({one["name"]: values})
     return text
+
+
+def pages(settings: Settings) -> list[dict[str, str]]:
+    """Return the indexes of the server that have to answer, each with its address."""
+    own = [index for index in dict.fromkeys([settings["index"], *settings["extra_indexes"]]) if "://" not in index]
+    return [{"index": index, "url": url_of(index, settings).removesuffix("/+simple/")} for index in own]
+
+
+def _logs_in(settings: Settings) -> bool:
+    login = settings["login"] or {}
+    return login.get("username") is not None and login.get("password") is not None
 
 
 def netrc(settings: Settings) -> str:

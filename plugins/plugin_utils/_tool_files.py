@@ -200,4 +200,4 @@ def _toml_text(text: str, place: str) -> str:
 
 
 def _shown(key: t.Any) -> str:
-    return repr(str(key))[:60]
+    return key if isinstance(key, str) and re.fullmatch("[A-Za-z0-9_.-]{1,60}", key) else repr(str(key))[:60]

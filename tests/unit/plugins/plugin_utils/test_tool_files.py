@@ -107,7 +107,7 @@ def test_pip_reads_options_of_single_commands() -> None:
         ({"log": "\ud800"}, "or characters that no file can hold"),
         ({"timeout": float("nan")}, "options.timeout cannot be written"),
         ({"no-binary": [{"a": 1}]}, "options.no-binary cannot be written"),
-        ({"global": {"timeout": 1}}, "options.'global' is a dictionary: pip takes one for a command alone"),
+        ({"global": {"timeout": 1}}, "options.global is a dictionary: pip takes one for a command alone"),
         ({"install": {"a": {"b": 1}}}, "options.install.a cannot be written"),
         ({"no-binary": "a", "no_binary": "b"}, "options.no-binary is there twice"),
         ({1: "a"}, "options has the name '1': write an option of pip"),
