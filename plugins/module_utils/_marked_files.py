@@ -133,7 +133,7 @@ def _write(wanted: Wanted, mark: str) -> Change | None:
     shown = (
         (_marks.block_of(before or b"", mark), wanted.content.encode()) if wanted.is_block else (before or b"", after)
     )
-    return Change(path, account, after, wanted_mode, _diff(path, *shown, wanted.is_secret), backup)
+    return Change(path, account, after, wanted_mode, _diff(path, *shown, wanted.is_secret), backup=backup)
 
 
 def _remove(place: Place, mark: str, kept: set[str]) -> Change | None:
