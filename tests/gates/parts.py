@@ -74,7 +74,7 @@ def parts() -> list[Part]:
                 "ruff check .",
                 "ruff format --check .",
                 "mypy -p ansible_collections.wheelhouse.devpi.plugins",
-                "mypy tools tests/gates tests/consistency",
+                "mypy tools tests/gates tests/consistency tests/integration tests/upstream tests/bad_input",
             ],
         ),
         Part("unit", ["pytest tests/unit"], repeated=True),
