@@ -10,9 +10,12 @@ import importlib
 import netrc
 import os
 import re
+import select
+import signal
 import ssl
 import subprocess
 import tempfile
+import time
 import typing as t
 from collections.abc import Callable, Sequence
 
@@ -20,6 +23,9 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._accounts import 
 
 SECONDS = 60
 """What a tool may take to read its file, which is a second."""
+
+MAX_SAID = 64 * 1024
+"""How many bytes of what a tool says are read."""
 
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -151,23 +157,41 @@ def _run(command: list[str], environment: dict[str, str], account: Account) -> s
         drop = {"user": account.uid, "group": account.gid, "extra_groups": groups_of(account)}
     base = {"HOME": account.home, "PATH": _SYSTEM_PATH, "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             command,
             env={**base, **environment},
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=SECONDS,
             start_new_session=True,
-            check=False,
             **drop,
         )
-    except subprocess.TimeoutExpired:
-        return f"{command[0]} took longer than {SECONDS} s"
     except OSError as error:
         return f"{command[0]}: {error.strerror}"
-    if done.returncode == 0:
+    said, status = _outcome(process)
+    if status == 0:
         return None
-    said = re.sub(r"(?<=//)[^\s/]*@", "***@", done.stdout.decode(errors="replace"))
-    return " ".join(said.split())[:600] or f"{command[0]} failed with status {done.returncode}"
+    if status is None:
+        return f"{command[0]} took longer than {SECONDS} s, or had too much to say"
+    shown = re.sub(r"(?<=//)[^\s/]*@", "***@", said.decode(errors="replace"))
+    words = "".join(letter if letter.isprintable() else " " for letter in shown).split()
+    return " ".join(words)[:600] or f"{command[0]} failed with status {status}"
+
+
+def _outcome(process: subprocess.Popen[bytes]) -> tuple[bytes, int | None]:
+    """Return what a program said and its status, or None where it did not end. It may be anything that a user wrote."""
+    assert process.stdout is not None
+    deadline, said = time.monotonic() + SECONDS, b""
+    with process.stdout as pipe:
+        while len(said) < MAX_SAID and select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            part = os.read(pipe.fileno(), MAX_SAID)
+            if not part:
+                break
+            said += part
+    try:
+        return said, process.wait(timeout=1 if len(said) >= MAX_SAID else max(1.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return said, None
