@@ -50,7 +50,8 @@ cd ..
 project wheelhouse_pdm by-pdm pdm-backend pdm.backend
 cd by-pdm
 printf '\n[[tool.pdm.source]]\nname = "pypi"\nurl = "%s"\n' "$simple" >>pyproject.toml
-pdm use --quiet --first python3
+pdm venv create --quiet /usr/bin/python3
+pdm use --quiet --venv in-project
 pdm add --quiet idna
 found pdm .venv
 pdm publish --quiet --repository "$upload" --username "$TOOL_USER" --password "$TOOL_PASSWORD"
