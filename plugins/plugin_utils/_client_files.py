@@ -87,7 +87,7 @@ def bundle(settings: Settings) -> str:
 
 
 def service_environment(settings: Settings) -> list[str]:
-    """Return what services find in their environment. Without it, poetry, hatch and flit verify by certifi."""
+    """Return what services find in their environment. Without it, flit and twine verify by certifi."""
     if not bundle(settings) or not settings["ca_environment"]:
         return []
     return [f"{name}={bundle(settings)}" for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")]
