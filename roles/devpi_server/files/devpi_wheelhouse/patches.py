@@ -12,7 +12,6 @@ from devpi_server.log import threadlog
 
 from devpi_wheelhouse import ldap, queue
 
-
 #: What a module has that was changed, with the name of the patch.
 MARK = "devpi_wheelhouse_patch"
 
