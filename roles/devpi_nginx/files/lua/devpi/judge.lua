@@ -113,7 +113,9 @@ function Judge:status(need)
     if status == BY_GRACE then
         return 204
     end
-    var.devpi_let_in = status == 204 and self.grace > 0 and ngx.encode_base64(key) or ""
+    if self.private then
+        var.devpi_let_in = status == 204 and self.grace > 0 and ngx.encode_base64(key) or ""
+    end
     return status
 end
 
