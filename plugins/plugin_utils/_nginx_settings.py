@@ -18,14 +18,15 @@ _ACME_DIRECTORY = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9/.
 def derive(settings: Settings) -> None:
     """Fill in what follows from other settings where it was left empty."""
     settings.derived["files_directory"] = f"{settings.get('devpi_directory')}/+files"
-    port = settings.get("devpi_port")
-    settings.derive("devpi_nginx_upstream", None if port is None else f"127.0.0.1:{port}")
+    path = settings.get("devpi_socket")
+    settings.derive("devpi_nginx_upstream", None if path is None else f"unix:{path}")
 
 
 def check(settings: Settings, _read: Callable[[str], str | None]) -> None:
     """Add what is wrong."""
     rules.domain(settings)
     rules.folder(settings, "devpi_directory")
+    rules.unix_socket(settings, "devpi_socket")
     rules.private(settings)
     upstream = settings.get("devpi_nginx_upstream")
     if upstream and not _UPSTREAM.fullmatch(upstream):
@@ -37,7 +38,6 @@ def check(settings: Settings, _read: Callable[[str], str | None]) -> None:
     rules.numbers(
         settings,
         {
-            "devpi_port": (1, 65535),
             "devpi_nginx_http_port": (1, 65535),
             "devpi_https_port": (1, 65535),
             "devpi_max_upload_mib": (1, 1048576),

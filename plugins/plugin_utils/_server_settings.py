@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils import _rules as rules
+from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._outgoing import places
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._settings import Settings
 
 LDAP_KEYS = (
@@ -36,13 +37,15 @@ def check(settings: Settings, read: Callable[[str], str | None]) -> None:
     rules.url(settings, "devpi_server_install_index_url", may_be_empty=True)
     rules.folder(settings, "devpi_directory")
     rules.folder(settings, "devpi_install_directory")
+    rules.unix_socket(settings, "devpi_socket")
+    rules.place(settings, "devpi_server_listen")
+    _local_upstreams(settings)
     rules.apart(settings, ["devpi_directory", "devpi_install_directory"])
     rules.private(settings)
     _numbers(settings)
     for variable, what in {
         "devpi_server_restrict_modify": "a comma-separated list of users and :groups such as root",
         "devpi_server_indexer_backend": "null, whoosh or the name that a plugin gives",
-        "devpi_server_host": "an address such as 127.0.0.1",
     }.items():
         value = settings.get(variable)
         if value is not None and not re.fullmatch(r"[^\s'\"\\#]+", value):
@@ -58,12 +61,23 @@ def check(settings: Settings, read: Callable[[str], str | None]) -> None:
     _files(settings, read)
 
 
+def _local_upstreams(settings: Settings) -> None:
+    """Fill in what devpi may reach on its own host, beside the name servers."""
+    named, environment, ldap = (settings.get(f"devpi_server_{name}") for name in ("local_upstreams", "environment", "ldap"))
+    try:
+        settings.derived["local_upstreams"] = places(rules.items(named), environment or {}, ldap or {})
+    except ValueError as reason:
+        settings.problems.append(
+            f"devpi_server_local_upstreams has '{reason}': it has to be an address of this host with a port, such as "
+            "127.0.0.1:8000 or [::1]:8000."
+        )
+
+
 def _numbers(settings: Settings) -> None:
     memory = max(1024, settings.get("devpi_server_memory_max_mib") or 2048)
     rules.numbers(
         settings,
         {
-            "devpi_port": (1, 65535),
             "devpi_https_port": (1, 65535),
             "devpi_server_threads": (1, 1000),
             "devpi_server_request_timeout": (1, 3600),
@@ -72,7 +86,6 @@ def _numbers(settings: Settings) -> None:
             "devpi_server_documentation_max_mib": (1, memory // 2),
             "devpi_server_start_timeout": (1, 3600),
             "devpi_server_switch_limit": (1, 86400),
-            "devpi_server_trial_port": (1, 65535),
             "devpi_server_releases_kept": (2, 100),
             "devpi_server_memory_max_mib": (1024, 1048576),
             "devpi_server_migrate_limit": (1, 604800),
@@ -84,8 +97,6 @@ def _numbers(settings: Settings) -> None:
             settings.problems.append(
                 f"devpi_server_outgoing_ports has {port}: a port is a whole number from 1 to 65535, such as 443."
             )
-    if settings.get("devpi_port") is not None and settings.get("devpi_port") == settings.get("devpi_server_trial_port"):
-        settings.refuse("devpi_server_trial_port", "it has to be another port than devpi_port.")
 
 
 def _ldap(settings: Settings) -> None:
