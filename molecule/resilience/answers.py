@@ -152,9 +152,11 @@ def unchanged_page(checks: Checks) -> tuple[str, float]:
     checks.expect("files of the old page", len(listed), 2)
     login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     headers = {"Authorization": f"Basic {login}", "Accept": "application/json"}
-    past_nginx = urllib.request.Request("http://127.0.0.1:3141/team/base/quiet/1.0", headers=headers, method="DELETE")
-    with urllib.request.urlopen(past_nginx, timeout=60) as answer:
-        checks.expect("deletion past nginx", answer.status, 200)
+    past_nginx = http.client.HTTPConnection("localhost", timeout=60)
+    past_nginx.sock = socket.socket(socket.AF_UNIX)
+    past_nginx.sock.connect("/run/devpi/devpi.sock")
+    past_nginx.request("DELETE", "/team/base/quiet/1.0", headers=headers)
+    checks.expect("deletion past nginx", past_nginx.getresponse().status, 200)
     time.sleep(AGED)
     checks.expect("files after it", [name.split("-")[1] for name in file_names(ask(path)[2])], ["2.0"])
     return path, time.monotonic()

@@ -278,11 +278,11 @@ class Attacks:
             return f"{status} within 5 s" if time.monotonic() - begin < 5 else f"{status}, slow"
 
 
-def main(url: str, port: str, table: str, directory: str) -> int:
+def main(url: str, path: str, table: str, directory: str) -> int:
     """Print the table. Returns the exit status."""
     known = {row["attack"]: row["result"] for row in json.loads(Path(table).read_text())}
     wrong = 0
-    with Owner(Server(f"http://127.0.0.1:{port}")) as owner:
+    with Owner(Server(f"unix://{path}")) as owner:
         attacks = Attacks(Server(url), owner, Path(directory))
         for name, attack in vars(Attacks).items():
             if name.startswith("_"):
