@@ -46,7 +46,7 @@ def _added(found: Places, url: str) -> bool:
         known = [ipaddress.ip_address(address) for address in addresses]
     except ValueError:
         return False
-    if not port or parts.path not in ("", "/") and not parts.scheme:
+    if not port or (parts.path not in ("", "/") and not parts.scheme):
         return False
     for address in known:
         found[f"ipv{address.version}"].append(f"{address} . {port}")

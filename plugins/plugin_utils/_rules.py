@@ -98,7 +98,7 @@ def path(
 
 
 def unix_socket(settings: Settings, variable: str) -> None:
-    """Require the path of a socket in a folder below /run that a role may have for itself, and every boot makes anew."""
+    """Require the path of a socket, in a folder below /run that a role may have for itself."""
     value = settings.get(variable)
     if value is None:
         return

@@ -63,9 +63,10 @@ def check(settings: Settings, read: Callable[[str], str | None]) -> None:
 
 def _local_upstreams(settings: Settings) -> None:
     """Fill in what devpi may reach on its own host, beside the name servers."""
-    named, environment, ldap = (settings.get(f"devpi_server_{name}") for name in ("local_upstreams", "environment", "ldap"))
+    named = rules.items(settings.get("devpi_server_local_upstreams"))
+    environment, ldap = settings.get("devpi_server_environment"), settings.get("devpi_server_ldap")
     try:
-        settings.derived["local_upstreams"] = places(rules.items(named), environment or {}, ldap or {})
+        settings.derived["named_here"] = places(named, environment or {}, ldap or {})
     except ValueError as reason:
         settings.problems.append(
             f"devpi_server_local_upstreams has '{reason}': it has to be an address of this host with a port, such as "

@@ -647,9 +647,7 @@ class Switch:
         # In the folder of devpi's own socket, where nobody else can have made it.
         path = Path(urlsplit(self.journal["plan"]["api"]).path).with_name("trial.sock")
         self.trial.parent.mkdir(parents=True, exist_ok=True)
-        self.trial.write_text(
-            f"[Service]\nRestart=no\nEnvironment=DEVPISERVER_UNIX_SOCKET={path}\n"
-        )
+        self.trial.write_text(f"[Service]\nRestart=no\nEnvironment=DEVPISERVER_UNIX_SOCKET={path}\n")
         systemctl("daemon-reload")
         systemctl("start", "--no-block", self.unit)
         tried = Server(f"unix://{path}")
