@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible_collections.wheelhouse.devpi.plugins.module_utils import _peer
+from ansible_collections.wheelhouse.devpi.plugins.module_utils import _connections, _peer
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, NothingListensError
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._connections import Form
 from ansible_collections.wheelhouse.devpi.plugins.modules import devpi_index, devpi_info, devpi_user
@@ -34,7 +34,7 @@ class UnixServer(ThreadingHTTPServer):
 
     def server_bind(self) -> None:
         """Bind, without a look-up of a host name."""
-        socket.socket.bind(self.socket, self.server_address)  # type: ignore[arg-type]
+        socket.socket.bind(self.socket, self.server_address)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Answer. The client of a unix socket has no address."""
@@ -44,7 +44,7 @@ class UnixServer(ThreadingHTTPServer):
 @contextmanager
 def on_socket(handler: type[BaseHTTPRequestHandler], path: Path) -> Iterator[str]:
     """Let a handler answer on a unix socket, and return its URL."""
-    server = UnixServer(str(path), handler)  # type: ignore[arg-type]
+    server = UnixServer(str(path), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -138,11 +138,12 @@ def test_files_by_socket(tmp_path: Path) -> None:
 
 def test_connections_to_a_socket_stay_open(devpi: FakeDevpi, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
-    connect = _peer.connect_unix
-    monkeypatch.setattr(
-        "ansible_collections.wheelhouse.devpi.plugins.module_utils._connections.connect_unix",
-        lambda path, timeout: made.append(path) or connect(path, timeout),  # type: ignore[func-returns-value]
-    )
+
+    def connect(path: str, timeout: float | None) -> socket.socket:
+        made.append(path)
+        return _peer.connect_unix(path, timeout)
+
+    monkeypatch.setattr(_connections, "connect_unix", connect)
     server = client(url)
     with server.kept_open():
         for _request in range(3):
@@ -251,7 +252,7 @@ def test_a_socket_of_others(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: str, timeout: float) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("ansible_collections.wheelhouse.devpi.plugins.module_utils._connections.connect_unix", refuse)
+    monkeypatch.setattr(_connections, "connect_unix", refuse)
     with pytest.raises(ApiError, match=r"may not be opened by user \d+, who runs this task: write become: true"):
         client(url).get("/")
 
@@ -304,4 +305,4 @@ def test_of_another_host_it_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> Non
             return "192.0.2.2", 1234
 
     monkeypatch.setattr(_peer, "_listeners", lambda address, port: iter([EVE]))
-    _peer.check_listener(Elsewhere())  # type: ignore[arg-type]
+    _peer.check_listener(Elsewhere())
