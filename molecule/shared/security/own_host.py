@@ -65,7 +65,9 @@ class Hostile(BaseHTTPRequestHandler):
         asked = re.match(r"/(simple/page|simple/listed|file)-(\d+)/", self.path)
         kind, number = asked.groups() if asked else ("", "0")
         if kind == "simple/listed":
-            body = f'<a href="http://{UPSTREAM[0]}:{UPSTREAM[1]}/file-{number}/listed_{number}-1.0.tar.gz">x</a>'.encode()
+            body = (
+                f'<a href="http://{UPSTREAM[0]}:{UPSTREAM[1]}/file-{number}/listed_{number}-1.0.tar.gz">x</a>'.encode()
+            )
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
             self.send_header("Content-Length", str(len(body)))
