@@ -12,42 +12,43 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 PROXIES = re.compile(r"(https?|all)_proxy", re.IGNORECASE)
-DEFAULT_PORTS = {"http": 80, "https": 443, "ldap": 389, "ldaps": 636, "ldapi": None}
+DEFAULT_PORTS = {"http": 80, "https": 443, "ldap": 389, "ldaps": 636}
 
-Places: t.TypeAlias = "dict[str, list[str]]"
-"""Addresses with a port as nft has them in a set (``127.0.0.1 . 8888``), by ``ipv4`` and ``ipv6``."""
-
-
-def places(named: Iterable[str], environment: Mapping[str, t.Any], ldap: Mapping[str, t.Any]) -> Places:
-    """Return what the inventory names: by itself, as a proxy or as the server of LDAP. What is no address is left out.
-
-    Raises ValueError with an entry of ``named`` that is none such as ``127.0.0.1:8000``.
-    """
-    found: Places = {"ipv4": [], "ipv6": []}
-    for entry in named:
-        added = _added(found, f"//{entry}")
-        if not added:
-            raise ValueError(entry)
-    for name, value in environment.items():
-        if PROXIES.fullmatch(str(name)) and isinstance(value, str):
-            _added(found, value if "//" in value else f"http://{value}")
-    servers = [ldap, *(server for server in ldap.get("server_pool") or () if isinstance(server, Mapping))]
-    for server in servers:
-        _added(found, str(server.get("url", "")))
-    return {kind: sorted(set(those)) for kind, those in found.items()}
+Place: t.TypeAlias = "tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]"
+"""An address with a port."""
 
 
-def _added(found: Places, url: str) -> bool:
-    """Add the address and the port of a URL. Returns whether it has both."""
+def named(entries: Iterable[str]) -> set[Place]:
+    """Return the places of entries such as ``127.0.0.1:8000``. One that is none gives nothing."""
+    return {place for entry in entries if re.fullmatch(r"[^/?#@]+", entry) for place in _places(f"//{entry}")}
+
+
+def proxies(environment: Mapping[str, t.Any]) -> set[Place]:
+    """Return the places of the proxies that an environment gives by address."""
+    urls = [str(url) for name, url in environment.items() if PROXIES.fullmatch(str(name))]
+    return {place for url in urls for place in _places(url if "//" in url else f"http://{url}")}
+
+
+def ldap_servers(ldap: Mapping[str, t.Any]) -> set[Place]:
+    """Return the places of the servers that the plugin ldap is told of by address."""
+    pool = [server for server in ldap.get("server_pool") or () if isinstance(server, Mapping)]
+    return {place for server in (ldap, *pool) for place in _places(str(server.get("url", "")))}
+
+
+def by_family(places: Iterable[Place]) -> dict[str, list[str]]:
+    """Return the places as nft has them in a set (``127.0.0.1 . 8888``), by ``ipv4`` and ``ipv6``."""
+    found: dict[str, list[str]] = {"ipv4": [], "ipv6": []}
+    for address, port in places:
+        found[f"ipv{address.version}"].append(f"{address} . {port}")
+    return {family: sorted(those) for family, those in found.items()}
+
+
+def _places(url: str) -> list[Place]:
+    """Return where a URL leads, where that is an address or this host."""
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)
-        addresses = ["127.0.0.1", "::1"] if host == "localhost" else [host]
-        known = [ipaddress.ip_address(address) for address in addresses]
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme)
+        hosts = ["127.0.0.1", "::1"] if parts.hostname == "localhost" else [parts.hostname or ""]
+        return [(ipaddress.ip_address(host), port) for host in hosts] if port else []
     except ValueError:
-        return False
-    if not port or (parts.path not in ("", "/") and not parts.scheme):
-        return False
-    for address in known:
-        found[f"ipv{address.version}"].append(f"{address} . {port}")
-    return True
+        return []

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils import _rules as rules
-from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._outgoing import places
+from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._outgoing import by_family, ldap_servers, named, proxies
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._settings import Settings
 
 LDAP_KEYS = (
@@ -28,6 +28,13 @@ LDAP_KEYS = (
 def derive(settings: Settings) -> None:
     """Fill in what follows from other settings where it was left empty."""
     settings.derive("devpi_server_outside_url", rules.authority_url(settings))
+    settings.derived["named_here"] = by_family(
+        {
+            *named(rules.items(settings.get("devpi_server_local_upstreams"))),
+            *proxies(settings.get("devpi_server_environment") or {}),
+            *ldap_servers(settings.get("devpi_server_ldap") or {}),
+        }
+    )
 
 
 def check(settings: Settings, read: Callable[[str], str | None]) -> None:
@@ -39,7 +46,12 @@ def check(settings: Settings, read: Callable[[str], str | None]) -> None:
     rules.folder(settings, "devpi_install_directory")
     rules.unix_socket(settings, "devpi_socket")
     rules.place(settings, "devpi_server_listen")
-    _local_upstreams(settings)
+    for entry in rules.items(settings.get("devpi_server_local_upstreams")):
+        if not named([entry]):
+            settings.problems.append(
+                f"devpi_server_local_upstreams has '{entry}': it has to be an address of this host with a port, such as "
+                "127.0.0.1:8000 or [::1]:8000."
+            )
     rules.apart(settings, ["devpi_directory", "devpi_install_directory"])
     rules.private(settings)
     _numbers(settings)
@@ -59,19 +71,6 @@ def check(settings: Settings, read: Callable[[str], str | None]) -> None:
     rules.environment(settings, "devpi_server_environment")
     _ldap(settings)
     _files(settings, read)
-
-
-def _local_upstreams(settings: Settings) -> None:
-    """Fill in what devpi may reach on its own host, beside the name servers."""
-    named = rules.items(settings.get("devpi_server_local_upstreams"))
-    environment, ldap = settings.get("devpi_server_environment"), settings.get("devpi_server_ldap")
-    try:
-        settings.derived["named_here"] = places(named, environment or {}, ldap or {})
-    except ValueError as reason:
-        settings.problems.append(
-            f"devpi_server_local_upstreams has '{reason}': it has to be an address of this host with a port, such as "
-            "127.0.0.1:8000 or [::1]:8000."
-        )
 
 
 def _numbers(settings: Settings) -> None:

@@ -1,7 +1,7 @@
-"""An upstream that sends devpi on to the host that devpi runs on, and services of that host, which nobody should reach.
+"""An upstream that sends devpi on to the host of devpi, and a service of that host, which nobody should reach.
 
-The upstream listens where the rules of devpi let root's module devpi_index stand in for a mirror: no inventory has to name
-it.
+The upstream listens where the rules of devpi let the module devpi_index stand in for a mirror: no inventory has to
+name it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Secret(BaseHTTPRequestHandler):
 
 
 def addresses(port: int) -> list[str]:
-    """Return URLs of this host: loopback, in both families and by name, that of a name server, and its own addresses."""
+    """Return URLs of this host: of loopback, in both families and by name, and of its own addresses."""
     said = subprocess.run(["hostname", "--all-ip-addresses"], check=True, capture_output=True, text=True).stdout
     own = [f"[{address}]" if ":" in address else address for address in said.split()]
     hosts = ["127.0.0.1", "localhost", "[::1]", "127.0.0.53", "0.0.0.0", "[::ffff:127.0.0.1]", *own]

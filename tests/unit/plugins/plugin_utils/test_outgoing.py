@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
-from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._outgoing import places
+from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._outgoing import by_family, ldap_servers, named, proxies
+
+
+def places(entries: list[str], environment: dict[str, Any], ldap: dict[str, Any]) -> dict[str, list[str]]:
+    """Return all that is named, as the rules have it."""
+    return by_family({*named(entries), *proxies(environment), *ldap_servers(ldap)})
 
 
 def test_nothing_is_named() -> None:
@@ -18,7 +22,7 @@ def test_nothing_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "environment", "ldap", "ipv4", "ipv6"),
+    ("entries", "environment", "ldap", "ipv4", "ipv6"),
     [
         (["127.0.0.1:8000", "127.0.0.1:8000"], {}, {}, ["127.0.0.1 . 8000"], []),
         (["[::1]:8000", "192.0.2.1:80"], {}, {}, ["192.0.2.1 . 80"], ["::1 . 8000"]),
@@ -30,14 +34,24 @@ def test_nothing_is_named() -> None:
     ],
 )
 def test_what_is_named(
-    named: list[str], environment: dict[str, Any], ldap: dict[str, Any], ipv4: list[str], ipv6: list[str]
+    entries: list[str], environment: dict[str, Any], ldap: dict[str, Any], ipv4: list[str], ipv6: list[str]
 ) -> None:
-    assert places(named, environment, ldap) == {"ipv4": ipv4, "ipv6": ipv6}
+    assert places(entries, environment, ldap) == {"ipv4": ipv4, "ipv6": ipv6}
 
 
 @pytest.mark.parametrize(
-    "entry", ["127.0.0.1", "8000", "example.org:80", "127.0.0.1:99999", "127.0.0.1:0", "", "127.0.0.1:80/x", "::1:80"]
+    "entry",
+    [
+        "127.0.0.1",
+        "8000",
+        "example.org:80",
+        "127.0.0.1:99999",
+        "127.0.0.1:0",
+        "",
+        "127.0.0.1:80/x",
+        "::1:80",
+        "u@127.0.0.1:80",
+    ],
 )
 def test_no_place(entry: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(entry)}$"):
-        places([entry], {}, {})
+    assert named([entry]) == set()
