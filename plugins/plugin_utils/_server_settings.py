@@ -49,8 +49,8 @@ def check(settings: Settings, read: Callable[[str], str | None]) -> None:
     for entry in rules.items(settings.get("devpi_server_local_upstreams")):
         if not named([entry]):
             settings.problems.append(
-                f"devpi_server_local_upstreams has '{entry}': it has to be an address of this host with a port, such as "
-                "127.0.0.1:8000 or [::1]:8000."
+                f"devpi_server_local_upstreams has '{entry}': it has to be an address of this host with a port, such "
+                "as 127.0.0.1:8000 or [::1]:8000."
             )
     rules.apart(settings, ["devpi_directory", "devpi_install_directory"])
     rules.private(settings)
