@@ -33,7 +33,10 @@ def login(name: str) -> str:
 def right(variables: dict[str, Any]) -> dict[str, Any]:
     """Return variables that the roles take. ``variables`` are those of the inventory that are to go on."""
     return {
-        "devpi_server_environment": {**variables["devpi_server_environment"], "ALL_PROXY": f"http://{login('proxy')}127.0.0.1:8888"},
+        "devpi_server_environment": {
+            **variables["devpi_server_environment"],
+            "ALL_PROXY": f"http://{login('proxy')}127.0.0.1:8888",
+        },
         "devpi_server_install_index_url": f"https://{login('index')}mirror.test/simple/",
         "devpi_server_root_password": canary("root"),
         "devpi_server_ldap": {
@@ -51,7 +54,9 @@ def right(variables: dict[str, Any]) -> dict[str, Any]:
             {
                 "name": "team",
                 "password": canary("team"),
-                "indexes": [{"name": "far", "type": "mirror", "mirror_url": f"http://{login('mirror')}127.0.0.1:9/simple/"}],
+                "indexes": [
+                    {"name": "far", "type": "mirror", "mirror_url": f"http://{login('mirror')}127.0.0.1:9/simple/"}
+                ],
             },
         ],
         "devpi_backup_repository": "/srv/canary",
@@ -67,12 +72,20 @@ def right(variables: dict[str, Any]) -> dict[str, Any]:
 def wrong() -> dict[str, Any]:
     """Return variables each of which has to be refused, in ways that secrets are wrong."""
     return {
-        "devpi_server_environment": {"HTTPS_PROXY": f"http://{login('proxy')}h'", "A-B": canary("name"), "C": [canary("list")]},
+        "devpi_server_environment": {
+            "HTTPS_PROXY": f"http://{login('proxy')}h'",
+            "A-B": canary("name"),
+            "C": [canary("list")],
+        },
         "devpi_server_install_index_url": f"htps://{login('index')}mirror.test/simple/",
         "devpi_server_root_password": f"{canary('root')}\n",
         "devpi_server_ldap": {"uri": f"ldap://{login('ldap')}h", "user_search": {"password": canary("ldap")}},
         "devpi_layout_users": [
-            {"name": "team", "password": [canary("team")], "indexes": [{"name": "far", "mirror_url": f"htp://{login('mirror')}h"}]},
+            {
+                "name": "team",
+                "password": [canary("team")],
+                "indexes": [{"name": "far", "mirror_url": f"htp://{login('mirror')}h"}],
+            },
             {"name": "second", "pasword": canary("misspelt")},
         ],
         "devpi_backup_repository": f"s4:https://{login('repository')}h/b",
@@ -97,7 +110,12 @@ def run(name: str, variables: dict[str, Any], options: tuple[str, ...]) -> int:
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(variables, file)
         file.flush()
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-vvv", "--diff", f"--extra-vars=@{file.name}"]
+        command = [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "-vvv",
+            "--diff",
+            f"--extra-vars=@{file.name}",
+        ]
         done = subprocess.run(
             [*command, *options, "playbooks/site.yml"],
             check=False,
