@@ -1,7 +1,7 @@
-"""Run the playbook with a canary in every variable that may hold a secret, and search all that Ansible prints for it.
+"""Run the playbook with a canary in all variables that may hold a secret, and search what Ansible prints for it.
 
-canaries.py INVENTORY OPTION...: the options are those of ansible-playbook. Runs it in check mode and then for good, each
-time with all that -vvv and --diff print; and once with wrong values, which the playbook has to refuse.
+canaries.py VARIABLES OPTION...: the options are those of ansible-playbook. Runs it with wrong values, which it has to
+refuse, in check mode and for good, each time with all that -vvv and --diff print.
 """
 
 from __future__ import annotations
