@@ -62,7 +62,7 @@ def check_listener(connection: socket.socket) -> None:
     if not is_loopback(address) and address != connection.getsockname()[0]:
         return
     for owner in _listeners(ipaddress.ip_address(address.partition("%")[0]), port):
-        if owner not in (ROOT, os.geteuid()) and not any(owner in accounts for accounts in SYSTEM_ACCOUNTS):
+        if _is_a_person(owner):
             raise UntrustedPeerError(
                 f"{address}:{port} is a port of this host that user {_name(owner)} listens on, who is no system "
                 "account: nothing was sent. Write the unix socket of devpi-server in url, such as "
@@ -97,8 +97,8 @@ def _owner_of_socket_folder(path: Path) -> int:
     for above in folder.parents:
         status = above.lstat()
         may_be_replaced = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not (
-            # In a folder such as /tmp, nobody replaces what belongs to others.
-            status.st_mode & stat.S_ISVTX and inner.st_uid in (ROOT, os.geteuid())
+            # In a folder such as /tmp, nobody replaces what belongs to others; a container may have such a /run.
+            status.st_mode & stat.S_ISVTX and not _is_a_person(inner.st_uid)
         )
         if status.st_uid not in (ROOT, os.geteuid()) or may_be_replaced:
             raise UntrustedPeerError(
@@ -107,6 +107,11 @@ def _owner_of_socket_folder(path: Path) -> int:
             )
         inner = status
     return folder.lstat().st_uid
+
+
+def _is_a_person(uid: int) -> bool:
+    """Whether a user is neither root, nor who runs this, nor a system account."""
+    return uid not in (ROOT, os.geteuid()) and not any(uid in accounts for accounts in SYSTEM_ACCOUNTS)
 
 
 def _uid_of_listener(connection: socket.socket) -> int:
