@@ -191,10 +191,6 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"devpi_nginx_page_freshness": 0},
         ["devpi_nginx_page_freshness is 0", "from 1 to 3600"],
     ),
-    "internal port of nginx that devpi has": (
-        {"devpi_nginx_internal_port": 3141, "devpi_nginx_upstream": "127.0.0.1:3141"},
-        ["devpi_nginx_internal_port is 3141", "devpi_nginx_upstream (127.0.0.1:3141)"],
-    ),
     "one port for both": ({"devpi_nginx_http_port": 443}, ["devpi_nginx_http_port is 443", "devpi_https_port (443)"]),
     "CA that ends before its certificates": ({"devpi_nginx_ca_days": 31}, ["devpi_nginx_ca_days is 31", "from 90 to"]),
     "private number": ({"devpi_private": [{"name": 2024}]}, ["devpi_private[0].name is 2024", "put it in quotes"]),
