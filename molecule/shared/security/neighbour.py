@@ -43,8 +43,11 @@ def make_eve() -> None:
 
 def belongs_to_us(row: str) -> bool:
     """Whether a row of ss is of devpi, of nginx, or of a unit that they need."""
-    pids = re.findall(r"pid=(\d+)", row)
-    for pid in pids:
+    for pid in re.findall(r"pid=(\d+)", row):
+        # The arguments of this test have the names, and those of its children as well.
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+            if b"neighbour.py" in file.read():
+                continue
         with contextlib.suppress(OSError), open(f"/proc/{pid}/cgroup", encoding="ascii") as file:
             if OURS.search(file.read()):
                 return True
@@ -181,7 +184,7 @@ def row(meanwhile: str) -> dict[str, str]:
     return {
         "meanwhile": meanwhile,
         "opened": ", ".join([*(f"port {port}" for port in ports), *others]) or "nothing",
-        "came": ", ".join(f"somebody to port {port}" for port in heard) or "nothing",
+        "came": ", ".join(f"somebody to port {port}" for port in sorted(set(heard))) or "nothing",
     }
 
 
