@@ -15,7 +15,7 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from checks import Checks
 from front import JSON_TYPE, ask
@@ -78,17 +78,17 @@ class Devpi(BaseHTTPRequestHandler):
 
 
 class SocketServer(ThreadingHTTPServer):
-    """A server that listens on a unix socket."""
+    """A server that listens at SOCKET."""
 
     address_family = socket.AF_UNIX
 
     def server_bind(self) -> None:
         """Bind, without a look-up of a host name."""
-        self.socket.bind(self.server_address)
+        self.socket.bind(str(SOCKET))
 
-    def finish_request(self, request: socket.socket, client_address: object) -> None:
+    def finish_request(self, request: Any, client_address: Any) -> None:
         """Answer. The client of a unix socket has no address."""
-        self.RequestHandlerClass(request, ("localhost", 0), self)
+        super().finish_request(request, ("localhost", 0))
 
 
 def requests_for(path: str, times: int, headers: dict[str, str] | None = None) -> int:
@@ -102,7 +102,7 @@ def requests_for(path: str, times: int, headers: dict[str, str] | None = None) -
 def main() -> int:
     """Returns the exit status."""
     SOCKET.unlink(missing_ok=True)
-    server = SocketServer(str(SOCKET), Devpi)
+    server = SocketServer(("", 0), Devpi)
     SOCKET.chmod(0o660)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     checks = Checks()
