@@ -237,7 +237,8 @@ def remove_folders(plan: Plan, path: str) -> None:
 
 def main(text: str) -> str:
     """Do it. Returns what was done. Raises Failed."""
-    plan = Plan(**json.loads(text))
+    given = json.loads(text)
+    plan = Plan(**{**given, "port": int(given["port"])})  # Ansible before 2.19 makes texts of numbers.
     try:
         front = Front(plan)
     except OSError as error:

@@ -80,7 +80,7 @@ def plan(tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "password").write_text("right\n", "utf-8")
     return {
         "domain": "index.test",
-        "port": 443,
+        "port": "443",
         "trust": str(tmp_path / "ca.crt"),
         "password_file": str(tmp_path / "password"),
         "read_only": str(tmp_path / "read-only"),
