@@ -52,6 +52,22 @@ def bench(name: str) -> Part:
     return Part(f"bench-{name}", [f"python -m venv --clear {venv} && {install} && python tests/bench/{name}.py {venv}"])
 
 
+def plugin(devpi: int) -> Part:
+    """Return the part that tries the plugin of devpi-server in a major version of it, with the plugins of the role."""
+    venv, files = f".cache/plugin-{devpi}", "roles/devpi_server/files"
+    lock = {6: "devpi-server.txt", 7: "devpi-server-7.txt"}[devpi]
+    install = f"{venv}/bin/pip install -qq --disable-pip-version-check --require-hashes"
+    locks = [f"{files}/build.txt", f"{files}/{lock}", f"{files}/plugins/tokens.txt", "tests/plugin/requirements.txt"]
+    steps = [
+        f"python -m venv --clear {venv}",
+        *(f"{install} --requirement {lock}" for lock in locks),
+        f"{install} --no-build-isolation --no-deps --requirement {files}/plugins/lockdown.txt",
+        # devpi's own libraries warn of each other.
+        f"PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={files} {venv}/bin/python -m pytest tests/plugin -W ignore",
+    ]
+    return Part(f"plugin-{devpi}", [" && ".join(steps)])
+
+
 def scenarios() -> list[str]:
     """Return the scenarios of molecule."""
     return sorted(path.parent.name for path in (CHECKOUT / "molecule").glob("*/molecule.yml"))
@@ -74,10 +90,14 @@ def parts() -> list[Part]:
                 "ruff check .",
                 "ruff format --check .",
                 "mypy -p ansible_collections.wheelhouse.devpi.plugins",
-                "mypy tools tests/gates tests/consistency",
+                "mypy tools tests/gates tests/consistency tests/integration tests/upstream tests/bad_input",
+                "MYPYPATH=roles/devpi_server/files mypy -p devpi_wheelhouse",
             ],
         ),
-        Part("unit", ["pytest tests/unit"], repeated=True),
+        Part("lint-lua", ["luacheck --quiet roles/devpi_nginx/files/lua", "busted"]),
+        Part("unit", ["pytest tests/unit -n 3"], repeated=True),
+        plugin(6),
+        plugin(7),
         Part("consistency", ["pytest tests/consistency"]),
         Part(
             "docs",
@@ -87,6 +107,7 @@ def parts() -> list[Part]:
                 "python tools/docs.py --check",
             ],
         ),
+        Part("importer", ["tests/gates/importer"]),
         gate("bookworm", devpi=6),
         gate("trixie", devpi=7),
         *[molecule(name) for name in scenarios()],
@@ -106,11 +127,13 @@ TOUCHES: list[tuple[str, list[str]]] = [
     (".config/molecule/*", ["molecule"]),
     ("tests/hosts/*", [*SYSTEM, "gate", "bench-front"]),
     ("tests/unit/*", ["unit", "gate"]),
+    ("tests/plugin/*", ["plugin"]),
     ("tests/integration/*", ["gate"]),
     ("tests/upstream/*", ["unit", "gate", "bench-front", "molecule"]),
     ("tests/bad_input/*", ["bad-input"]),
     ("tests/bench/front/*", ["bench-front"]),
     ("tests/bench/*", ["bench-layout"]),
+    ("tests/gates/importer*", ["importer"]),
     ("tests/gates/*", ["gate"]),
     ("tests/consistency/*", []),
     ("tests/run", []),
@@ -119,15 +142,16 @@ TOUCHES: list[tuple[str, list[str]]] = [
     ("docs/security.md", ["docs", "molecule"]),
     ("docs/*", ["docs"]),
     ("changelogs/*", ["docs"]),
-    ("plugins/*", ["unit", "gate", "docs", "bench-layout", *SYSTEM]),
-    ("roles/devpi_client/*", ["unit", "docs", *SYSTEM]),
-    ("roles/devpi_layout/*", ["unit", "docs", *SYSTEM]),
-    ("roles/devpi_backup/*", ["unit", "docs", *SYSTEM]),
-    ("roles/*", ["unit", "docs", "bench", *SYSTEM]),
-    ("playbooks/*", ["docs", *SYSTEM]),
+    ("plugins/*", ["unit", "gate", "docs", "importer", "bench-layout", *SYSTEM]),
+    ("roles/devpi_client/*", ["unit", "docs", "importer", *SYSTEM]),
+    ("roles/devpi_layout/*", ["unit", "docs", "importer", *SYSTEM]),
+    ("roles/devpi_server/files/*", ["unit", "plugin", "docs", "importer", "bench", *SYSTEM]),
+    ("roles/devpi_backup/*", ["unit", "docs", "importer", *SYSTEM]),
+    ("roles/*", ["unit", "docs", "importer", "bench", *SYSTEM]),
+    ("playbooks/*", ["docs", "importer", *SYSTEM]),
     ("inventory/*", ["gate"]),
-    ("meta/*", ["gate", "docs", *SYSTEM]),
-    ("galaxy.yml", ["gate", "docs"]),
+    ("meta/*", ["gate", "docs", "importer", *SYSTEM]),
+    ("galaxy.yml", ["gate", "docs", "importer"]),
     ("ansible.cfg", [*SYSTEM, "bench-front"]),
     # Settings of tools, and pages that only people read.
     ("*", []),
