@@ -94,6 +94,7 @@ def parts() -> list[Part]:
                 "MYPYPATH=roles/devpi_server/files mypy -p devpi_wheelhouse",
             ],
         ),
+        Part("lint-types", ["tests/gates/types"]),
         Part("lint-lua", ["luacheck --quiet roles/devpi_nginx/files/lua", "busted"]),
         Part("unit", ["pytest tests/unit -n 3"], repeated=True),
         plugin(6),
