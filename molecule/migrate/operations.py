@@ -24,7 +24,7 @@ HOST, DOMAIN = "migrate-server", "migrate.test"
 SEVEN = ("--extra-vars", "devpi_server_lock=devpi-server-7.txt")
 EXPORT = "/var/lib/devpi/.before/migrate/export"
 STATE = "/var/lib/devpi-migrate"
-READ_ONLY = "/run/devpi-read-only"
+READ_ONLY = "/run/devpi-migrate/read-only"
 ASK_API = r"import urllib.request; urllib.request.urlopen(\"http://127.0.0.1:3141/+api\")"
 HOSTS = CHECKOUT / "tests/hosts/hosts"
 #: Longer than any stage takes on a machine that is busy.

@@ -2,8 +2,8 @@
 # start.sh [KID]: run pebble, which wants the binding of KID with $EAB_KEY where it is given, its DNS, in which every name
 # is this host, and what stands in for devpi.
 set -eu
-mkdir -p /srv/acme /srv/files/root/pypi/+f
-head --bytes=20000000 /dev/zero >/srv/files/root/pypi/+f/large
+mkdir -p /srv/acme /srv/index/+files/root/pypi/+f
+head --bytes=20000000 /dev/zero >/srv/index/+files/root/pypi/+f/large
 cd /srv/acme
 make() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 30 "$@"; }
 make -keyout ca.key -out ca.crt -subj '/CN=The CA of the ACME server' -addext keyUsage=critical,keyCertSign

@@ -25,6 +25,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import (
     Dialect,
     DialectError,
 )
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._mask import masked
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._presets import preset_settings
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Findings, ProbeError
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._switch import (
@@ -33,7 +34,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._switch import (
     settled,
     survey,
 )
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import find_circle, masked
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import find_circle
 
 SET_BY_DEVPI_INIT = "(set by devpi-init)"
 

@@ -21,32 +21,18 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import (
     SETTINGS,
     STAGE_TYPES,
 )
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._mask import masked
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._names import NAME_RULE, is_index, is_name
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._presets import preset_problem
 
 USER_OPTIONS = ("email", "title", "description", "custom_data")
 """The settings of a user that devpi shows to everybody."""
 
-_NAME = re.compile(r"[^\x00-\x20!\"#$%&'()*+,/:;<=>?\[\\\]^`{|}~]+")
-"""What devpi allows as the name of a user or of an index (``name_char_blocklist_regexp`` in its model)."""
-
-_NAME_RULE = "write letters, digits and - . @ _ only"
-_CREDENTIALS = re.compile(r"(?<=//)\S*@|^(?![a-z]+://)[^\s/]+:\S*@(?=\S)")
 _MIRROR_URL = ("mirror_url", "remote_url")
 _CACHE_EXPIRY = ("mirror_cache_expiry", "remote_refresh_delay")
 
 Types: t.TypeAlias = "Mapping[str, str | None]"
 """The indexes that exist, ``user/index``, with their type, or None where only the name is known."""
-
-
-def masked(value: t.Any) -> t.Any:
-    """Return the value with user and password taken out of every URL in it."""
-    if isinstance(value, str):
-        return _CREDENTIALS.sub("********@", value)
-    if isinstance(value, Mapping):
-        return {key: masked(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [masked(part) for part in value]
-    return value
 
 
 def layout_problems(users: t.Any, existing: Types, where: str) -> list[str]:
@@ -135,8 +121,7 @@ def base_problems(declared: Mapping[str, tuple[str, t.Any]], existing: Types) ->
             problems.append(f"{spot}: write a list of indexes, not {_shown(bases)}.")
             continue
         for base in bases:
-            parts = str(base).split("/")
-            if len(parts) != 2 or not all(_NAME.fullmatch(part) for part in parts):
+            if not is_index(base):
                 problems.append(f"{spot}: {_shown(base)} is no index; write it with its user, such as root/pypi.")
             elif base not in declared and base not in existing:
                 problems.append(
@@ -178,9 +163,8 @@ def find_circle(bases: Mapping[str, Sequence[str]]) -> list[str]:
 
 def index_name_problems(name: str, place: str) -> list[str]:
     """Return what is wrong with the full name of an index."""
-    parts = name.split("/")
-    if len(parts) != 2 or not all(_NAME.fullmatch(part) for part in parts):
-        return [f"{place}: {_shown(name)} is no index; write user/index, such as alice/dev ({_NAME_RULE})."]
+    if not is_index(name):
+        return [f"{place}: {_shown(name)} is no index; write user/index, such as alice/dev ({NAME_RULE})."]
     return []
 
 
@@ -202,9 +186,11 @@ def _shown(value: t.Any) -> str:
 
 
 def _name_problems(name: t.Any, place: str, what: str) -> list[str]:
-    if isinstance(name, str) and _NAME.fullmatch(name):
+    if is_name(name):
         return []
-    return [f"{place}: {_shown(name)} is not {what}; {_NAME_RULE}."]
+    if isinstance(name, (bool, int, float)):
+        return [f"{place}: {name!r} is no text; put it in quotes, as in name: '{name}'."]
+    return [f"{place}: {_shown(name)} is not {what}; {NAME_RULE}."]
 
 
 def _unknown_keys(value: Mapping[str, t.Any], known: set[str], place: str, hint: str = "") -> list[str]:

@@ -88,9 +88,9 @@ import typing as t
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, path_of
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import MIRROR_TYPES, Config
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._mask import masked
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._module import DevpiModule
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import indexes_of
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import masked
 
 
 def shared_names(client: Client, indexes: t.Mapping[str, Config], mirrors: t.Sequence[str]) -> list[dict[str, str]]:

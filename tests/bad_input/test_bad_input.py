@@ -152,7 +152,7 @@ CASES = {
         {"devpi_server_documentation_max_mib": 4096},
         ["devpi_server_documentation_max_mib is 4096", "from 1 to 1024"],
     ),
-    "port out of range": ({"devpi_server_port": 70000}, ["devpi_server_port is 70000", "from 1 to 65535"]),
+    "port out of range": ({"devpi_port": 70000}, ["devpi_port is 70000", "from 1 to 65535"]),
     "Python that is missing": (
         {"devpi_server_python": "/usr/bin/python3.99"},
         ["devpi_server_python is '/usr/bin/python3.99'", "3.9 or newer"],

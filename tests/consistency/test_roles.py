@@ -8,10 +8,17 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from repository import CHECKOUT, ROLES, entry_points, load
 
-#: The one variable that the roles share.
-SHARED = {"devpi_domain"}
-#: The entry points that every role has. Both take the same variables.
-ENTRY_POINTS = {"main", "preflight"}
+#: The variables that several roles read. They have a neutral name, and are the same everywhere.
+SHARED = {
+    "devpi_directory",
+    "devpi_domain",
+    "devpi_https_port",
+    "devpi_install_directory",
+    "devpi_login_page",
+    "devpi_max_upload_mib",
+    "devpi_port",
+    "devpi_private",
+}
 
 of_each_role = pytest.mark.parametrize("role", ROLES)
 
@@ -28,17 +35,27 @@ def all_options(options: dict[str, Any], prefix: str = "") -> dict[str, dict[str
 @of_each_role
 def test_defaults_are_those_of_the_specs(role: str) -> None:
     options = entry_points(role)["main"]["options"]
-    in_specs = {name: option["default"] for name, option in options.items() if "default" in option}
+    # What several roles read has its default in the specs alone, so that it is no role's.
+    in_specs = {
+        name: option["default"] for name, option in options.items() if "default" in option and name not in SHARED
+    }
     assert load(f"roles/{role}/defaults/main.yml") == in_specs
 
 
 @of_each_role
-def test_entry_points_take_the_same_options(role: str) -> None:
-    specs = entry_points(role)
-    assert specs.keys() == ENTRY_POINTS
-    assert specs["main"]["options"] == specs["preflight"]["options"]
-    for name in specs:
-        assert (CHECKOUT / "roles" / role / "tasks" / f"{name}.yml").is_file()
+def test_role_has_its_checks(role: str) -> None:
+    """Of the file with the checks there are no specs: what Ansible would say by them, it says in words of its own."""
+    assert entry_points(role).keys() == {"main"}
+    assert (CHECKOUT / "roles" / role / "tasks" / "preflight.yml").is_file()
+    assert load(f"roles/{role}/tasks/main.yml")[0]["ansible.builtin.import_tasks"] == "preflight.yml"
+
+
+@pytest.mark.parametrize("variable", sorted(SHARED))
+def test_shared_variables_are_the_same_everywhere(variable: str) -> None:
+    specs = [options[variable] for role in ROLES if variable in (options := entry_points(role)["main"]["options"])]
+    assert len(specs) > 1
+    for kind in ("type", "elements", "choices", "default", "options"):
+        assert all(spec.get(kind) == specs[0].get(kind) for spec in specs), kind
 
 
 @of_each_role

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._mask import masked
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._validation import (
     find_circle,
     index_name_problems,
     layout_problems,
-    masked,
 )
 
 MIRROR = {"name": "m", "type": "mirror", "mirror_url": "https://mirrors.aliyun.com/pypi/simple/"}

@@ -1,0 +1,104 @@
+# Copyright: (c) 2026, The wheelhouse founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The settings of a role: its variables, checked and normalised once, on the controller."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Mapping
+
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._checks import checked, settings_of
+from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._settings import options_of
+
+DOCUMENTATION = r"""
+name: settings
+short_description: Read the variables of a role of this collection, checked and normalised
+version_added: "0.1.0"
+description:
+  - Returns the variables of a role as they were written, with the types that the specs of the role say, as one
+    dictionary. C(devpi_server_threads) is C(threads) in there, and C(devpi_domain) is C(domain). The number that
+    C(--extra-vars devpi_server_threads=8) gives as text is a number then.
+  - What is not written, or null, has the default of the role, or is null where there is none. What has another type
+    than its variable is not there at all.
+  - The roles of this collection read their variables by it and in no other way.
+author:
+  - The wheelhouse founders (@wheelhouse)
+options:
+  _terms:
+    description: The name of a role of this collection, such as V(devpi_server).
+    type: list
+    elements: str
+    required: true
+  problems:
+    description:
+      - Return what is wrong instead, as a list of sentences, each of which names a variable. Passwords, and logins in
+        URLs, are not shown.
+      - Files of the controller that the variables name are read then.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: The variables are fine
+  ansible.builtin.assert:
+    that: problems | length == 0
+    fail_msg: "{{ problems | join('\n') }}"
+  vars:
+    problems: "{{ lookup('wheelhouse.devpi.settings', 'devpi_server', problems=true) }}"
+
+- name: Show how many requests are answered at the same time
+  ansible.builtin.debug:
+    msg: "{{ lookup('wheelhouse.devpi.settings', 'devpi_server').threads }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: The settings of each role, or with O(problems) the sentences.
+  type: list
+  elements: raw
+"""
+
+
+class LookupModule(LookupBase):
+    """The lookup ``settings``."""
+
+    def run(self, terms: list[str], variables: Mapping[str, t.Any] | None = None, **kwargs: t.Any) -> list[t.Any]:
+        """Return the settings of roles, or what is wrong with them."""
+        self.set_options(var_options=variables, direct=kwargs)
+        known = variables or {}
+        found: list[t.Any] = []
+        for role in terms:
+            names = [name for name in options_of(role) if name in known]
+            written = {name: _plain(self._templar.template(known[name]), known.get("omit")) for name in names}
+            if self.get_option("problems"):
+                found.append(checked(role, written, lambda name: self._read(known, name)).problems)
+            else:
+                found.append(settings_of(role, written).keyed())
+        return found
+
+    def _read(self, variables: Mapping[str, t.Any], name: str) -> str | None:
+        """Return what is in a file of the controller, found as ``lookup('file')`` does, or None without one."""
+        path = self.find_file_in_search_path(variables, "files", name, ignore_missing=True)
+        if not path:
+            return None
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except OSError:
+            return None
+
+
+def _plain(value: t.Any, omit: t.Any) -> t.Any:
+    """Return a value in which what ansible-vault encrypted is text, and None in place of what was omitted."""
+    if (omit is not None and value is omit) or (isinstance(value, str) and value == omit):
+        return None
+    # Since 2.19, Ansible decrypts by itself.
+    if getattr(value, "__ENCRYPTED__", False):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(part, omit) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part, omit) for part in value]
+    return value
