@@ -38,7 +38,9 @@ HANGS = "#!/bin/sh\nexec sleep 1000\n"
 DAMAGES = f"#!/bin/sh\ncd {DATA} && rm .nodeinfo && echo nonsense > .sqlite && touch .new\nexit 3\n"
 FILLS = f"#!/bin/sh\ncat /dev/zero > {DATA}/fill\nexit 3\n"
 LIES = """#!/usr/bin/python3
-import http.server, os
+import http.server, os, socketserver
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    pass
 class Liar(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         api = self.path == "/+api"
@@ -48,7 +50,9 @@ class Liar(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["DEVPISERVER_PORT"])), Liar).serve_forever()
+    def log_message(self, *given):
+        pass
+Server(os.environ["DEVPISERVER_UNIX_SOCKET"], Liar).serve_forever()
 """
 
 
@@ -91,13 +95,13 @@ def start(release: Path, **more: Any) -> None:
         "release": str(release),
         "current": str(CURRENT),
         "data": str(DATA),
+        "user": "devpi",
         "new_data": None,
         "configuration": "/etc/devpi/devpi-server.yml",
         "new_configuration": None,
         "unit": "devpi.service",
         "pauses": ["devpi-health.timer"],
         "api": "http://127.0.0.1:3141",
-        "trial_port": 3140,
         "front": {"url": f"https://{index.DOMAIN}", "connect": "127.0.0.1"},
         "start_timeout": 180,
         "limit": 600,

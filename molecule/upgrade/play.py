@@ -41,7 +41,12 @@ def on_server(*words: str) -> str:
 
 def faults(*words: str) -> list[Row]:
     """Call faults.py on the server, and return the rows that it prints."""
-    found = [json.loads(line) for line in on_server("python3", "faults.py", *words).splitlines() if line[:1] == "{"]
+    return rows_of("faults.py", *words)
+
+
+def rows_of(*words: str) -> list[Row]:
+    """Call a program on the server, and return the rows that it prints."""
+    found = [json.loads(line) for line in on_server("python3", *words).splitlines() if line[:1] == "{"]
     for row in found:
         print(json.dumps(row), flush=True)
     return found
@@ -205,7 +210,7 @@ def play_kills() -> list[Row]:
 def main() -> int:
     """Returns the exit status."""
     wanted = json.loads((HERE / "operations.json").read_text())
-    rows = play_upgrade() + play_faults() + play_kills()
+    rows = play_upgrade() + play_faults() + play_kills() + rows_of("crashes.py")
     kept = CHECKOUT / ".cache/operations/upgrade.json"
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps({**wanted, "rows": rows}, indent=2) + "\n")

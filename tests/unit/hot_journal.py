@@ -27,10 +27,12 @@ def make_hot(database: Path) -> None:
     with contextlib.closing(sqlite3.connect(database)) as made:
         made.execute("PRAGMA journal_mode=delete")
         made.execute("CREATE TABLE IF NOT EXISTS kv (key, serial)")
-        made.executemany("INSERT INTO kv VALUES (?, ?)", [(f"{number:0500}", number) for number in range(500)])
+        made.executemany(
+            "INSERT INTO kv (key, serial) VALUES (?, ?)", [(f"{number:0500}", number) for number in range(500)]
+        )
         for table in ("changelog", "ulid_changelog"):
             made.execute(f"CREATE TABLE IF NOT EXISTS {table} (serial INTEGER PRIMARY KEY, data)")
-            made.execute(f"INSERT OR IGNORE INTO {table} VALUES (7, NULL)")
+            made.execute(f"INSERT OR IGNORE INTO {table} (serial) VALUES (7)")
         made.commit()
     subprocess.run([sys.executable, "-c", DIES, database], check=False)
     assert database.with_name(f"{database.name}-journal").stat().st_size > 0
