@@ -54,8 +54,8 @@ def test_a_copy_is_made_over_a_hot_journal(
     copy.mkdir()
     with contextlib.closing(sqlite3.connect(source / name)) as made:
         made.execute("CREATE TABLE kv (key, keyname, serial)")
-        for table in ("ulid_info", "ulid_latest_serial"):
-            made.execute(f"CREATE TABLE {table} (ulid, parent_ulid, name, keytype, latest_serial, deleted_at_serial)")
+        made.execute("CREATE TABLE ulid_info (ulid, parent_ulid, name, keytype, deleted_at_serial)")
+        made.execute("CREATE TABLE ulid_latest_serial (ulid, latest_serial)")
         made.execute("CREATE TABLE ulid_changelog (serial INTEGER PRIMARY KEY, data, ulid, value)")
         made.commit()
     for beside in data.BESIDE:
