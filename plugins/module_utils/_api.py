@@ -30,6 +30,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._connections impo
     Sink,
     proxy_for,
 )
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._mask import masked
 
 OLDEST_VERSION = (6, 20, 2)
 """Below it, anyone may fetch replication data, password hashes included (devpi-server's changelog, 6.20.2)."""
@@ -350,7 +351,7 @@ class Client:
         upstream = re.fullmatch(r"error (-?\d+) getting (\S+)", answer.message)
         if upstream:
             said = f"answered {upstream[1]}" if int(upstream[1]) > 0 else "does not answer"
-            place = re.sub(r"(?<=//)[^/]*@", "********@", upstream[2])
+            place = masked(upstream[2])
             return f"the upstream of the mirror {said} for {place}: wait, or let devpi_index take another mirror."
         return f"{request} failed ({answer.status}): {answer.message}"
 

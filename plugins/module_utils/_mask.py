@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 MASK = "********"
 
-_LOGIN = re.compile(r"(?<=//)\S*@|^(?![a-z]+://)[^\s/]+:\S*@(?=\S)")
+_LOGIN = re.compile(r"(?<=//)\S*@|^(?![A-Za-z][A-Za-z0-9+.-]*://)[^\s/]+:\S*@(?=\S)")
 """User and password, with a scheme, a wrong one, or none. Up to the last ``@``, which may stand in either of them."""
 
 

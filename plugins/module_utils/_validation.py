@@ -189,7 +189,7 @@ def _name_problems(name: t.Any, place: str, what: str) -> list[str]:
     if is_name(name):
         return []
     if isinstance(name, (bool, int, float)):
-        return [f"{place}: {name!r} is no text; put it in quotes, as in name: '{name}'."]
+        return [f"{place}: YAML reads {name!r} there, and no text; put what is written there in quotes."]
     return [f"{place}: {_shown(name)} is not {what}; {NAME_RULE}."]
 
 

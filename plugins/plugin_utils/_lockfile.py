@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import tomllib
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._mask import masked
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._environments import (
     Host,
     Hosts,
@@ -180,16 +181,14 @@ class _Requirements:
             try:
                 line = line_of(number, said)
             except LineError as reason:
-                self._problems.append(
-                    f"{place}: {_without_login(said)!r} is no requirement ({reason}); write NAME==VERSION."
-                )
+                self._problems.append(f"{place}: {masked(said)!r} is no requirement ({reason}); write NAME==VERSION.")
                 continue
             for name in line.requirements:
                 self._follow(path, place, name, is_constraint)
             for name in line.constraints:
                 self._follow(path, place, name, is_constraint=True)
             if line.elsewhere:
-                self._skipped += [] if is_constraint else [f"{place}: {_without_login(said)}"]
+                self._skipped += [] if is_constraint else [f"{place}: {masked(said)}"]
             elif line.requirement is not None and is_constraint:
                 self._constraints.setdefault(canonicalize_name(line.requirement.name), []).append(line.requirement)
             elif line.requirement is not None:
@@ -197,7 +196,7 @@ class _Requirements:
 
     def _follow(self, path: str, place: str, name: str, is_constraint: bool) -> None:
         if "://" in name:
-            self._problems.append(f"{place}: {_without_login(name)} is a URL; name a file on this host.")
+            self._problems.append(f"{place}: {masked(name)} is a URL; name a file on this host.")
             return
         included = posixpath.join(posixpath.dirname(path), name)
         try:
@@ -230,10 +229,6 @@ def _versions(requirement: Requirement) -> list[str]:
     if len(pins) != 1 or pins[0].operator not in ("==", "===") or pins[0].version.endswith(".*"):
         return []
     return [pins[0].version]
-
-
-def _without_login(text: str) -> str:
-    return re.sub(r"(?<=//)[^/\s]*@", "********@", text)
 
 
 def _toml_lock(path: str, text: str) -> Lock:
@@ -290,7 +285,7 @@ def _is_from_an_index(source: Mapping[str, Any], place: str, skipped: list[str])
         if kind in source:
             what = source[kind]
             where = what if isinstance(what, str) else what.get("url") or what.get("path")
-            skipped.append(f"{place}: {kind} {_without_login(where)}")
+            skipped.append(f"{place}: {kind} {masked(where)}")
             return False
     return not any(kind in source for kind in _LOCAL_PROJECTS)
 

@@ -1,6 +1,7 @@
-"""A wrong value stops playbooks/site.yml before anything on the host has changed, with a sentence that says what to do.
+"""A wrong value stops a run before anything on the host has changed, with a sentence that says what to do.
 
-Each case runs the playbook for real, on a disposable host.
+Which values are wrong, and what is said of them: tests/unit/plugins/plugin_utils. Here are whole runs, on a disposable
+host: of variables, of what a host has to have, and of a role without site.yml.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 HOSTS = CHECKOUT / "tests/hosts/hosts"
 HOST = "bad-input"
 SECRET = "s3cret-of-team"
+SITE = CHECKOUT / "playbooks/site.yml"
 
 
 @pytest.fixture(scope="module")
@@ -40,20 +42,22 @@ def inventory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     subprocess.run([HOSTS, "down", HOST], check=True, timeout=60)
 
 
-def refused(inventory: Path, variables: object) -> str:
-    """Run the playbook with these variables. Returns the messages that it stopped with."""
+def refused(inventory: Path, *extra_vars: str, playbook: Path = SITE, options: Sequence[str] = ()) -> str:
+    """Run a playbook with these variables. Returns the messages that it stopped with."""
     run = subprocess.run(
         [
             CHECKOUT / ".venv/bin/ansible-playbook",
             f"--inventory={inventory}",
-            f"--extra-vars={json.dumps(variables)}",
-            CHECKOUT / "playbooks/site.yml",
+            *[f"--extra-vars={given}" for given in extra_vars],
+            *options,
+            playbook,
         ],
         check=False,
         cwd=CHECKOUT,
         env={
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+            "ANSIBLE_GATHERING": "explicit",
             "PATH": f"{CHECKOUT}/.venv/bin:/usr/bin:/bin",
             "HOME": str(Path.home()),
         },
@@ -73,145 +77,52 @@ def refused(inventory: Path, variables: object) -> str:
     return "\n".join(json.loads(message) for message in messages)
 
 
-def users(*indexes: dict[str, object], **user: object) -> dict[str, object]:
-    """Variables that declare one user, with these indexes."""
-    return {"devpi_layout_users": [{"name": "team", "password": SECRET, **user, "indexes": list(indexes)}]}
-
-
-ACME = {
-    "devpi_nginx_tls": "acme",
-    "devpi_nginx_acme_email": "admin@devpi.test",
-    "devpi_nginx_acme_agree_tos": True,
-}
-
-CASES = {
-    "empty domain": ({"devpi_domain": ""}, ["devpi_domain is ''", "devpi.example.org"]),
-    "domain with scheme": (
-        {"devpi_domain": "https://devpi.test"},
-        ["devpi_domain is 'https://devpi.test'", "without a scheme"],
-    ),
-    "domain with blank": ({"devpi_domain": "my devpi"}, ["devpi_domain is 'my devpi'", "host name"]),
-    "outside URL without scheme": (
-        {"devpi_server_outside_url": "devpi.test"},
-        ["devpi_server_outside_url is 'devpi.test'", "https://"],
-    ),
-    "less memory than a start takes": (
-        {"devpi_server_memory_max_mib": 512},
-        ["devpi_server_memory_max_mib is 512", "from 1024 to"],
-    ),
-    "mirror URL without scheme": (
-        users({"name": "near", "type": "mirror", "mirror_url": "mirrors.aliyun.com/pypi/simple/"}),
-        ["devpi_layout_users[0].indexes[0].mirror_url", "'mirrors.aliyun.com/pypi/simple/'", "https://"],
-    ),
-    "client URL without scheme": (
-        {"devpi_client_url": "devpi.test"},
-        ["devpi_client_url is 'devpi.test'", "https://devpi.example.org"],
-    ),
-    "unknown index type": (
-        users({"name": "dev", "type": "cache"}),
-        ["devpi_layout_users[0].indexes[0].type", "'cache'", "mirror", "stage"],
-    ),
-    "base that is nowhere": (
-        users({"name": "dev", "type": "stage", "bases": ["team/missing"]}),
-        ["devpi_layout_users[0].indexes[0].bases", "'team/missing'", "declare"],
-    ),
-    "base without its user": (
-        users({"name": "dev", "type": "stage", "bases": ["pypi"]}),
-        ["devpi_layout_users[0].indexes[0].bases", "'pypi'", "root/pypi"],
-    ),
-    "circle of bases": (
-        users(
-            {"name": "a", "type": "stage", "bases": ["team/b"]},
-            {"name": "b", "type": "stage", "bases": ["team/a"]},
-        ),
-        ["devpi_layout_users", "team/a", "team/b", "circle"],
-    ),
-    "mirror key on a stage": (
-        users({"name": "dev", "type": "stage", "mirror_url": "https://mirrors.aliyun.com/pypi/simple/"}),
-        ["devpi_layout_users[0].indexes[0].mirror_url", "mirror"],
-    ),
-    "empty password of a user": (users(password=""), ["devpi_layout_users[0].password", "empty"]),
-    "empty root password": ({"devpi_server_root_password": ""}, ["devpi_server_root_password is empty", "generated"]),
-    "unknown installer": ({"devpi_server_installer": "conda"}, ["devpi_server_installer", "conda", "uv, pip"]),
-    "unknown plugin": (
-        {"devpi_server_plugins": ["token"]},
-        ["devpi_server_plugins", "Got no match for: token", "tokens"],
-    ),
-    "plugin without its server": (
-        {"devpi_server_plugins": ["ldap"]},
-        ["devpi_server_ldap is empty", "give both"],
-    ),
-    "LDAP without a way to a user": (
-        {
-            "devpi_server_plugins": ["ldap"],
-            "devpi_server_ldap": {"url": "ldaps://ldap.example.org", "group_search": {"password": SECRET}},
-        },
-        ["devpi_server_ldap has the keys url, group_search", "either user_template or user_search"],
-    ),
-    "documentation that fills the memory": (
-        {"devpi_server_documentation_max_mib": 4096},
-        ["devpi_server_documentation_max_mib is 4096", "from 1 to 1024"],
-    ),
-    "port out of range": ({"devpi_port": 70000}, ["devpi_port is 70000", "from 1 to 65535"]),
-    "Python that is missing": (
-        {"devpi_server_python": "/usr/bin/python3.99"},
-        ["devpi_server_python is '/usr/bin/python3.99'", "3.9 or newer"],
-    ),
-    "client index without its user": (
-        {"devpi_client_index": "pypi"},
-        ["devpi_client_index is 'pypi'", "root/pypi"],
-    ),
-    "client login that .netrc cannot hold": (
-        {"devpi_client_user": "root", "devpi_client_login": {"username": "alice", "password": "two words"}},
-        ["devpi_client_login has the user name 'alice'", ".netrc"],
-    ),
-    "client login without a password": (
-        {"devpi_client_user": "root", "devpi_client_login": {"username": "alice"}},
-        ["devpi_client_login has the user name 'alice' and no password"],
-    ),
-    "certificate that is missing": (
-        {
-            "devpi_nginx_tls": "files",
-            "devpi_nginx_tls_certificate": "/nowhere/server.crt",
-            "devpi_nginx_tls_key": "/nowhere/server.key",
-        },
-        ["devpi_nginx_tls_certificate", "/nowhere/server.crt"],
-    ),
-    "ACME without an address": (
-        {"devpi_nginx_tls": "acme", "devpi_nginx_acme_agree_tos": True},
-        ["devpi_nginx_acme_email is ''", "admin@example.org"],
-    ),
-    "ACME without the terms": ({**ACME, "devpi_nginx_acme_agree_tos": False}, ["devpi_nginx_acme_agree_tos is false"]),
-    "ACME server without its path": (
-        {**ACME, "devpi_nginx_acme_directory": "https://acme.test"},
-        ["devpi_nginx_acme_directory is 'https://acme.test'", "/directory"],
-    ),
-    "external account binding without its identifier": (
-        {**ACME, "devpi_nginx_acme_eab_hmac_key": SECRET},
-        ["devpi_nginx_acme_eab_kid is ''", "give both"],
-    ),
-    "hook for the DNS that is missing": (
-        {**ACME, "devpi_nginx_acme_dns_hook": "/nowhere/hook"},
-        ["devpi_nginx_acme_dns_hook is '/nowhere/hook'", "an executable"],
-    ),
-    "freshness of a page out of range": (
-        {"devpi_nginx_page_freshness": 0},
-        ["devpi_nginx_page_freshness is 0", "from 1 to 3600"],
-    ),
-    "internal port of nginx that devpi has": (
-        {"devpi_nginx_internal_port": 3141},
-        ["devpi_nginx_internal_port is 3141", "devpi_nginx_upstream (127.0.0.1:3141)"],
-    ),
-}
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_wrong_value_is_refused(inventory: Path, name: str) -> None:
-    """The sentence names the variable, the value and what is allowed, and no secret."""
-    variables, sentences = CASES[name]
-    said = refused(inventory, variables)
-    for sentence in sentences:
+def test_all_wrong_values_of_a_role_are_named_at_once_and_no_secret(inventory: Path) -> None:
+    """As text and as JSON, with a login in a URL, and with all that -vvv prints."""
+    wrong = {
+        "devpi_server_environment": {"HTTPS_PROXY": f"http://me:{SECRET}'@proxy.test:3128"},
+        "devpi_server_install_index_url": f"htps://me@corp:{SECRET}@host.test/simple/",
+        "devpi_server_root_password": f" {SECRET}",
+    }
+    texts = ["devpi_directory=/home/devpi-data", "devpi_max_upload_mib=2g", "devpi_server_outgoing_ports=443,70000"]
+    said = refused(inventory, json.dumps(wrong), *texts, options=["-vvv"])
+    for sentence in (
+        "devpi_server_environment.HTTPS_PROXY has to be one line of text, without single quotes",
+        "devpi_server_install_index_url is 'htps://********@host.test/simple/'",
+        "devpi_server_root_password is empty, begins or ends with a blank",
+        "devpi_directory is '/home/devpi-data'",
+        "devpi_max_upload_mib is '2g': it has to be a whole number",
+        "devpi_server_outgoing_ports has 70000",
+    ):
         assert sentence in said
+
+
+def test_what_the_host_does_not_have(inventory: Path) -> None:
+    """With text in place of lists, numbers and booleans, which is what is meant."""
+    texts = ["devpi_server_plugins=tokens", "devpi_max_upload_mib=2048", "devpi_nginx_page_cache=no"]
+    said = refused(inventory, "devpi_server_python=/usr/bin/python3.99", *texts)
+    assert "devpi_server_python is '/usr/bin/python3.99'" in said
+    assert "3.9 or newer" in said
+    said = refused(
+        inventory, "devpi_nginx_tls=files", *[f"devpi_nginx_tls_{part}=/nowhere" for part in ("certificate", "key")]
+    )
+    assert "devpi_nginx_tls_certificate '/nowhere'" in said
+
+
+def test_role_without_the_playbook(inventory: Path, tmp_path: Path) -> None:
+    """By include_role, with variables there, and without facts."""
+    playbook = tmp_path / "play.yml"
+    include = {
+        "ansible.builtin.include_role": {"name": "wheelhouse.devpi.devpi_backup"},
+        "vars": {
+            "devpi_backup_repository": f"https://me@corp:{SECRET}@host.test/bucket",
+            "devpi_directory": "srv/devpi",
+        },
+    }
+    playbook.write_text(json.dumps([{"hosts": HOST, "gather_facts": False, "tasks": [include]}]))
+    said = refused(inventory, playbook=playbook)
+    assert "devpi_backup_repository is 'https://********@host.test/bucket'" in said
+    assert "devpi_directory is 'srv/devpi'" in said
 
 
 def test_other_distribution_is_refused(inventory: Path) -> None:
@@ -223,7 +134,7 @@ def test_other_distribution_is_refused(inventory: Path) -> None:
 
     become("11")
     try:
-        said = refused(inventory, {})
+        said = refused(inventory)
     finally:
         become("12")
     assert "runs Debian 11" in said

@@ -93,6 +93,7 @@ class Host:
         password: Whether there is a file with the password of root.
         uid: That of the user the server runs as, or None where there is no such user.
         taken: Whether somebody listens where the server shall.
+        former: Where the data of the user are that the server runs as, or "" where there are none.
     """
 
     unit: Unit = field(default_factory=Unit)
@@ -101,6 +102,7 @@ class Host:
     password: bool = False
     uid: int | None = None
     taken: bool = False
+    former: str = ""
 
 
 def is_ours(plan: Plan, unit: Unit) -> bool:
@@ -131,6 +133,13 @@ def problems(plan: Plan, host: Host) -> list[str]:
         found.append(
             f"Somebody listens to {plan.host}:{plan.port} already, where devpi-server shall:"
             f" ss -ltnp 'sport = :{plan.port}' says who. Stop that, or set devpi_port to another port."
+        )
+    if ours and host.former not in ("", plan.directory):
+        found.append(
+            f"devpi_directory is {plan.directory}, and this host has its data in {host.former}. To move them: systemctl"
+            f" stop devpi-health.timer {plan.unit} && mv --no-target-directory {host.former} {plan.directory} &&"
+            f" usermod --home {plan.directory} {plan.user}; then run this again, which starts the server. Or set"
+            f" devpi_directory to {host.former}."
         )
     return found + data_problems(plan, host)
 
@@ -253,10 +262,16 @@ def is_taken(address: str, port: int) -> bool:
 
 def look(plan: Plan) -> Host:
     """Look at the host."""
+    uid: int | None = None
+    former = ""
     try:
-        uid: int | None = pwd.getpwnam(plan.user).pw_uid
+        account = pwd.getpwnam(plan.user)
     except KeyError:
-        uid = None
+        pass
+    else:
+        uid = account.pw_uid
+        # The role makes its data directory the home of the user.
+        former = account.pw_dir if DATA[0] in look_at_owners(Path(account.pw_dir)) else ""
     return Host(
         unit=look_at_unit(plan.unit),
         processes=look_at_processes(),
@@ -264,6 +279,7 @@ def look(plan: Plan) -> Host:
         password=Path(plan.password_file).exists(),
         uid=uid,
         taken=bool(plan.host) and is_taken(plan.host, plan.port),
+        former=former,
     )
 
 

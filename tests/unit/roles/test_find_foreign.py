@@ -162,3 +162,13 @@ def test_a_listener_is_found(program: ModuleType) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     assert not program.is_taken("127.0.0.1", port)
+
+
+def test_data_are_not_left_behind(program: ModuleType, plan: Any) -> None:
+    """Another devpi_directory beside a server with data would be an empty index, and fails half way in usermod."""
+    unit = program.Unit(path="/etc/systemd/system/devpi.service", text=OURS, active=True)
+    host = program.Host(unit=unit, uid=998, taken=True, former="/srv/devpi")
+    said = only(program.problems(plan, host))
+    assert "devpi_directory is /var/lib/devpi, and this host has its data in /srv/devpi" in said
+    assert "mv --no-target-directory /srv/devpi /var/lib/devpi && usermod --home /var/lib/devpi devpi" in said
+    assert program.problems(plan, program.Host(unit=unit, uid=998, taken=True, former="/var/lib/devpi")) == []
