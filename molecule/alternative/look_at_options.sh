@@ -5,8 +5,6 @@ cat /etc/devpi/devpi-server.yml
 readlink /srv/opt/devpi/current
 tr '\0' '\n' <"/proc/$(systemctl show --property=MainPID --value devpi)/environ" | grep WHEELHOUSE_PROOF
 openssl verify -CAfile /etc/ssl/certs/ca-certificates.crt /usr/local/share/ca-certificates/upstream-*.crt
-status=$(dpkg-query --show --showformat='${db:Status-Status}' libnginx-mod-http-lua) || [ $? = 1 ]  # 1 is that it is not there.
-echo "nginx speaks Lua: ${status:-no}"
 # With the log that the verification rotated away.
 pages=$(grep --no-filename '/+simple/' /var/log/nginx/devpi.access.log*)
 cached=$(grep -c '"cache":"[A-Z]' <<<"$pages") || [ $? = 1 ]  # 1 is that it counted none.

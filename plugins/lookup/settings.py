@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Mapping
 
+from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._checks import checked, settings_of
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._settings import options_of
@@ -60,6 +61,8 @@ _raw:
   elements: raw
 """
 
+_OMITTED = object()
+
 
 class LookupModule(LookupBase):
     """The lookup ``settings``."""
@@ -70,13 +73,23 @@ class LookupModule(LookupBase):
         known = variables or {}
         found: list[t.Any] = []
         for role in terms:
-            names = [name for name in options_of(role) if name in known]
-            written = {name: _plain(self._templar.template(known[name]), known.get("omit")) for name in names}
+            written = {name: self._value(known, name) for name in options_of(role) if name in known}
+            written = {name: value for name, value in written.items() if value is not _OMITTED}
             if self.get_option("problems"):
                 found.append(checked(role, written, lambda name: self._read(known, name)).problems)
             else:
                 found.append(settings_of(role, written).keyed())
         return found
+
+    def _value(self, variables: Mapping[str, t.Any], name: str) -> t.Any:
+        """Return what a variable is, or _OMITTED: a text of its own before Ansible 2.19, and an error since then."""
+        try:
+            value = self._templar.template(variables[name])
+        except AnsibleError as error:
+            if type(error).__name__ == "AnsibleValueOmittedError":
+                return _OMITTED
+            raise
+        return _OMITTED if isinstance(value, str) and value == variables.get("omit") else _decrypted(value)
 
     def _read(self, variables: Mapping[str, t.Any], name: str) -> str | None:
         """Return what is in a file of the controller, found as ``lookup('file')`` does, or None without one."""
@@ -90,15 +103,12 @@ class LookupModule(LookupBase):
             return None
 
 
-def _plain(value: t.Any, omit: t.Any) -> t.Any:
-    """Return a value in which what ansible-vault encrypted is text, and None in place of what was omitted."""
-    if (omit is not None and value is omit) or (isinstance(value, str) and value == omit):
-        return None
-    # Since 2.19, Ansible decrypts by itself.
+def _decrypted(value: t.Any) -> t.Any:
+    """Return a value in which what ansible-vault encrypted is text. Since 2.19, Ansible does so itself."""
     if getattr(value, "__ENCRYPTED__", False):
         return str(value)
     if isinstance(value, Mapping):
-        return {key: _plain(part, omit) for key, part in value.items()}
+        return {key: _decrypted(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(part, omit) for part in value]
+        return [_decrypted(part) for part in value]
     return value

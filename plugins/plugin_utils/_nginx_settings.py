@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils import _rules as rules
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._settings import Settings
 
+_CLOSED = ("/tmp", "/var/tmp", "/dev", "/proc", "/sys")
 _UPSTREAM = re.compile(r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}|unix:/[A-Za-z0-9/._+-]+")
 _ACME_DIRECTORY = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9/._~-]*")
 
@@ -18,6 +19,7 @@ _ACME_DIRECTORY = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9/.
 def derive(settings: Settings) -> None:
     """Fill in what follows from other settings where it was left empty."""
     settings.derived["files_directory"] = f"{settings.get('devpi_directory')}/+files"
+    rules.leave_out_readers(settings)
     port = settings.get("devpi_port")
     settings.derive("devpi_nginx_upstream", None if port is None else f"127.0.0.1:{port}")
 
@@ -76,12 +78,7 @@ def _certificate(settings: Settings) -> None:
     names = ("devpi_nginx_tls_certificate", "devpi_nginx_tls_key")
     for variable in names:
         if tls == "files":
-            rules.path(
-                settings,
-                variable,
-                "with devpi_nginx_tls: files the absolute path of a PEM file of the host",
-                "/etc/ssl/private/devpi.pem",
-            )
+            _file(settings, variable, "with devpi_nginx_tls: files the absolute path of a PEM file of the host")
         elif tls is not None and settings.get(variable):
             settings.refuse(variable, f"devpi_nginx_tls is {tls}; set that to files, or leave this one empty.")
 
@@ -95,7 +92,7 @@ def _acme(settings: Settings) -> None:
             "https://acme-staging-v02.api.letsencrypt.org/directory.",
         )
     email = settings.get("devpi_nginx_acme_email")
-    if email is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
+    if email is not None and not re.fullmatch(r"[^@\s\"'#;,\\]+@[A-Za-z0-9.-]+", email):
         settings.refuse(
             "devpi_nginx_acme_email",
             "with devpi_nginx_tls: acme it has to be the address under which the ACME server reaches you, such as "
@@ -122,4 +119,10 @@ def _acme(settings: Settings) -> None:
         "devpi_nginx_acme_dns_hook": "the absolute path of an executable of the host",
     }.items():
         if settings.get(variable):
-            rules.path(settings, variable, what)
+            _file(settings, variable, what)
+
+
+def _file(settings: Settings, variable: str, what: str) -> None:
+    """Require a file that nginx and what renews certificates can reach: in a home, but not in their own /tmp."""
+    if rules.path(settings, variable, what):
+        rules.reachable(settings, variable, _CLOSED, "one in /etc/ssl")

@@ -165,11 +165,20 @@ def private(settings: Settings) -> None:
             )
         settings.problems += [
             f"{place}.readers has '{reader}': it has to be a user such as alice, or :GROUP ({NAME_RULE})."
-            for reader in items(rule["readers"])
+            for reader in items(rule.get("readers"))
             if not is_reader(reader)
         ]
         if name in [other["name"] for other in rules[:number]]:
             settings.problems.append(f"{place}.name is '{name}' once more: write it once, with all its readers.")
+
+
+def leave_out_readers(settings: Settings) -> None:
+    """Let rules of what is private have readers only where they are written: none is not the same as nobody."""
+    rules = settings.get("devpi_private")
+    if rules is not None:
+        settings.values["devpi_private"] = [
+            {key: value for key, value in rule.items() if value is not None} for rule in rules
+        ]
 
 
 def authority_url(settings: Settings) -> str | None:

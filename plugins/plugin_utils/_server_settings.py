@@ -26,6 +26,7 @@ LDAP_KEYS = (
 
 def derive(settings: Settings) -> None:
     """Fill in what follows from other settings where it was left empty."""
+    rules.leave_out_readers(settings)
     settings.derive("devpi_server_outside_url", rules.authority_url(settings))
 
 
@@ -52,6 +53,8 @@ def check(settings: Settings, read: Callable[[str], str | None]) -> None:
             "devpi_server_python",
             "it has to be the name of a Python on the path, such as python3, or an absolute path.",
         )
+    elif (settings.get("devpi_server_python") or "").startswith("/"):
+        rules.reachable(settings, "devpi_server_python", rules.CLOSED, "/usr/bin/python3")
     rules.one_line(settings, "devpi_server_root_password", "and one is generated on the host")
     rules.environment(settings, "devpi_server_environment")
     _ldap(settings)

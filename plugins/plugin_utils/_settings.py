@@ -138,6 +138,8 @@ def normalised(role: str, written: Mapping[str, t.Any]) -> Settings:
 
 def shown(value: t.Any, variable: str, kind: str = "str") -> str:
     """Return how a sentence shows a value that stands where one of the type ``kind`` belongs."""
+    if value is None:
+        return "null"
     if isinstance(value, Mapping):
         return "a dictionary"
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):

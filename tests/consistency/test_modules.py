@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from repository import API_MODULES, CHECKOUT, MODULES, documentation, load
 
@@ -17,6 +19,13 @@ def test_module_has_an_integration_target(module: str) -> None:
     targets = CHECKOUT / "tests" / "integration" / "targets"
     used = "".join(path.read_text() for path in targets.glob(f"*{module}*/tasks/*.yml"))
     assert f"wheelhouse.devpi.{module}:" in used
+
+
+@pytest.mark.parametrize("module", API_MODULES)
+def test_module_has_integration_tests(module: str) -> None:
+    tests = (CHECKOUT / "tests" / "integration").glob("test_*.py")
+    called = re.compile(rf"\.(proves|run)\(.*\b{module}\b")
+    assert [path for path in tests if called.search(path.read_text())] != []
 
 
 @of_each_module

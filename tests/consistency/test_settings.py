@@ -38,7 +38,9 @@ def texts(value: Any, key: str = "") -> Iterator[str]:
 def files(role: str) -> list[Path]:
     """Return the files of a role that Ansible renders."""
     folder = CHECKOUT / "roles" / role
-    return [path for part in ("tasks", "handlers", "vars", "templates") for path in sorted((folder / part).glob("*"))]
+    return [
+        path for part in ("tasks", "handlers", "vars", "templates") for path in sorted((folder / part).rglob("*.*"))
+    ]
 
 
 @pytest.mark.parametrize("role", [role for role in ROLES if role != "devpi_client"])

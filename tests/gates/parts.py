@@ -74,9 +74,10 @@ def parts() -> list[Part]:
                 "ruff check .",
                 "ruff format --check .",
                 "mypy -p ansible_collections.wheelhouse.devpi.plugins",
-                "mypy tools tests/gates tests/consistency",
+                "mypy tools tests/gates tests/consistency tests/integration tests/upstream tests/bad_input",
             ],
         ),
+        Part("lint-lua", ["luacheck --quiet roles/devpi_nginx/files/lua", "busted"]),
         Part("unit", ["pytest tests/unit"], repeated=True),
         Part("consistency", ["pytest tests/consistency"]),
         Part(

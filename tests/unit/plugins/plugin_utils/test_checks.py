@@ -148,6 +148,14 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"devpi_nginx_tls_certificate": "/etc/server.crt"},
         ["devpi_nginx_tls_certificate is '/etc/server.crt'", "devpi_nginx_tls is own-ca"],
     ),
+    "certificate in a folder that nginx has for itself": (
+        {"devpi_nginx_tls": "files", "devpi_nginx_tls_certificate": "/tmp/a.crt", "devpi_nginx_tls_key": "/root/a.key"},
+        ["devpi_nginx_tls_certificate is '/tmp/a.crt'", "/etc/ssl"],
+    ),
+    "Python in a home": (
+        {"devpi_server_python": "/home/me/.local/bin/python3"},
+        ["devpi_server_python is '/home/me/.local/bin/python3'", "/usr/bin/python3"],
+    ),
     "ACME without an address": (
         {"devpi_nginx_tls": "acme", "devpi_nginx_acme_agree_tos": True},
         ["devpi_nginx_acme_email is ''", "admin@example.org"],
@@ -261,3 +269,20 @@ def test_what_follows_from_others() -> None:
     assert nginx.keyed()["files_directory"] == "/srv/devpi/+files"
     backup = checked("devpi_backup", {"devpi_domain": "devpi.test", "devpi_backup_repository": "/mnt/backup"}, read)
     assert backup.keyed()["keep"] == {"daily": 7, "weekly": 5, "monthly": 12}
+
+
+def test_no_readers_are_not_nobody() -> None:
+    written = [
+        {"name": "team"},
+        {"name": "lab", "readers": []},
+        {"name": "dev", "readers": None},
+        {"name": "a", "readers": "b"},
+    ]
+    for role in ("devpi_server", "devpi_nginx"):
+        rules = checked(role, {"devpi_domain": "devpi.test", "devpi_private": written}, read).get("devpi_private")
+        assert rules == [
+            {"name": "team"},
+            {"name": "lab", "readers": []},
+            {"name": "dev"},
+            {"name": "a", "readers": ["b"]},
+        ]

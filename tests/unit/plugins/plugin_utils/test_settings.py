@@ -140,6 +140,11 @@ def test_dictionary_in_place_of_a_list(role: str, name: str) -> None:
     assert " is a dictionary: it has to be a list" in the_sentence(read(role, **{name: {"value": True}}), name)
 
 
+@of_kinds("list")
+def test_null_in_a_list(role: str, name: str) -> None:
+    assert f"{name}[0] is null: it has to be " in the_sentence(read(role, **{name: [None]}), name)
+
+
 @of_kinds("dict")
 def test_list_in_place_of_a_dictionary(role: str, name: str) -> None:
     assert " is a list: it has to be a dictionary" in the_sentence(read(role, **{name: ["value"]}), name)
