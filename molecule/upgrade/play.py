@@ -69,11 +69,15 @@ class Run:
 
     def until(self, task: str) -> None:
         """Wait for the beginning of a task."""
+        self.until_said(f": {task}]")
+
+    def until_said(self, words: str) -> None:
+        """Wait for a line with these words."""
         for line in self.said:
             self.output += line
-            if f": {task}]" in line:
+            if words in line:
                 return
-        sys.exit(f"The run did not come to {task!r}:\n{self.output[-5000:]}")
+        sys.exit(f"The run did not say {words!r}:\n{self.output[-5000:]}")
 
     def kill(self) -> None:
         """Kill it."""
@@ -181,7 +185,7 @@ def play_kills() -> list[Row]:
         faults("halted", step)
         run.kill()
         run = Run(*back)
-        run.until("Follow the switch")
+        run.until_said(f"{SERVER}: ")
         faults("go")
     output = run.end()
     expect("The run that was interrupted had begun it." in " ".join(output.split()), "It went back once more", output)
