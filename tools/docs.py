@@ -155,7 +155,10 @@ def pages() -> dict[Path, str]:
             example=(PAGES / "examples" / f"{role}.yml").read_text().removeprefix("---\n").strip(),
         )
     found[DOCS / "security.md"] = environment.get_template("security.md.j2").render(
-        **{name: json.loads((SECURITY / f"{name}.json").read_text()) for name in ("attacks", "surface", "units")},
+        **{
+            name: json.loads((SECURITY / f"{name}.json").read_text())
+            for name in ("attacks", "links", "surface", "units")
+        },
         matrix=json.loads((CHECKOUT / "molecule" / "private" / "matrix.json").read_text()),
         readable=readable,
         asked=sorted({how for row in json.loads((SECURITY / "surface.json").read_text()) for how in row["open"]}),

@@ -36,6 +36,7 @@ MOVING = re.compile(
 #: Each leaves devpi something to work with, so that programs come as far as they can.
 ROUNDS = ("beside", "files", "database")
 UNITS = ("devpi-switch", "devpi-switch-recover", "devpi-backup", "devpi-backup-drill", "devpi-health", "devpi")
+API = "unix:/run/devpi/devpi.sock" if Path("/run/devpi/devpi.sock").exists() else "http://127.0.0.1:3141"
 PROGRAMS = ("roles/devpi_server/files", "roles/devpi_backup/files")
 
 
@@ -101,11 +102,13 @@ def make_canary() -> None:
 def plant(which: str, wanted: list[str]) -> None:
     """Put the links there, as devpi. Says how many, and where it may not."""
     there = {entry.name for entry in DATA.iterdir()}
-    database = {name for name in there if "sqlite" in name or name in (".nodeinfo", ".serverversion")}
+    database = {name for name in [*there, *wanted] if "sqlite" in name or name in (".nodeinfo", ".serverversion")}
     places: list[tuple[Path, Path]] = []
     targets = (CANARY / "folder", CANARY / "text")
     if which == "beside":
-        places += [(DATA / name, targets[number % 2]) for number, name in enumerate(wanted) if name not in there]
+        places += [
+            (DATA / name, targets[number % 2]) for number, name in enumerate(wanted) if name not in there | database
+        ]
         places += [(DATA / ".before", CANARY / "folder")]
         folders = [DATA / "+files", *(DATA / "+files").glob("*/*")]
         places += [(folder / f"to-{target.name}", target) for folder in folders for target in targets]
@@ -155,7 +158,7 @@ def run_units() -> None:
     plan = {
         "release": str(other), "current": "/opt/devpi/current", "data": str(DATA), "user": "devpi",
         "configuration": "/etc/devpi/devpi-server.yml", "unit": "devpi.service", "pauses": ["devpi-health.timer"],
-        "api": sys.argv[2], "start_timeout": 60, "limit": 300, "kept": 3,
+        "api": API, "start_timeout": 60, "limit": 300, "kept": 3,
     }  # fmt: skip
     Path("/var/lib/devpi-switch/plan.json").write_text(json.dumps(plan))
     came = {unit: run("timeout", "300", "systemctl", "restart", f"{unit}.service") for unit in UNITS}

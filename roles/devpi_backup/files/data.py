@@ -132,7 +132,7 @@ class Seven(Six):
 
 def kind_of(directory: Path) -> type[Six]:
     """Return the kind of the database in a folder of data."""
-    kind = next((one for one in (Six, Seven) if (directory / one.name).exists()), None)
+    kind = next((one for one in (Six, Seven) if sqlite.is_there(directory / one.name)), None)
     if kind is None:
         raise SystemExit(f"{directory} has no database that devpi keeps in SQLite.")
     return kind

@@ -53,7 +53,7 @@ class StoppedError(Exception):
 
 def is_of_another_major(one: Path, other: Path) -> bool:
     """Whether one of two folders of data is of devpi 7 and the other is not."""
-    return (one / sqlite.DATABASE_OF_7).exists() != (other / sqlite.DATABASE_OF_7).exists()
+    return sqlite.is_there(one / sqlite.DATABASE_OF_7) != sqlite.is_there(other / sqlite.DATABASE_OF_7)
 
 
 def release_of(kept: Path) -> Path:
