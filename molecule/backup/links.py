@@ -57,7 +57,7 @@ def names(checkout: Path) -> list[str]:
     for path in (checkout / "roles").glob("devpi_*/tasks/*.yml"):
         found |= set(re.findall(r"directory }}/([A-Za-z.+_-]+)", path.read_text()))
         found |= set(re.findall(r"(?<![\w/.-])(\.[a-z_]{4,})(?![\w(])", path.read_text()))
-    plain = {name for name in found if re.fullmatch(r"[.+\w-]+", name)}
+    plain = {name for name in map(str, found) if re.fullmatch(r"[.+a-zA-Z][.+\w-]*", name)}
     return sorted(
         {f"{name}{end}" for name in plain for end in (("", "-journal", "-wal") if "sqlite" in name else ("",))}
     )
