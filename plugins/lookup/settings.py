@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import typing as t
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._checks import checked, settings_of
-from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._settings import options_of
+from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._settings import ROLES, options_of
 
 DOCUMENTATION = r"""
 name: settings
@@ -76,7 +78,7 @@ class LookupModule(LookupBase):
             written = {name: self._value(known, name) for name in options_of(role) if name in known}
             written = {name: value for name, value in written.items() if value is not _OMITTED}
             if self.get_option("problems"):
-                found.append(checked(role, written, lambda name: self._read(known, name)).problems)
+                found.append(checked(role, written, partial(self._read, known, role)).problems)
             else:
                 found.append(settings_of(role, written).keyed())
         return found
@@ -91,15 +93,17 @@ class LookupModule(LookupBase):
             raise
         return _OMITTED if isinstance(value, str) and value == variables.get("omit") else _decrypted(value)
 
-    def _read(self, variables: Mapping[str, t.Any], name: str) -> str | None:
-        """Return what is in a file of the controller, found as ``lookup('file')`` does, or None without one."""
-        path = self.find_file_in_search_path(variables, "files", name, ignore_missing=True)
-        if not path:
-            return None
+    def _read(self, variables: Mapping[str, t.Any], role: str, name: str) -> str | None:
+        """Return what is in a file of the controller, or None without one.
+
+        It is looked for as ``lookup('file')`` does in the role, also where the role does not run.
+        """
+        found = self.find_file_in_search_path(variables, "files", name, ignore_missing=True)
         try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                return file.read()
-        except OSError:
+            return (Path(found) if found else ROLES / role / "files" / name).read_text(
+                encoding="utf-8", errors="replace"
+            )
+        except (OSError, ValueError):
             return None
 
 

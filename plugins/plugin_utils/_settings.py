@@ -126,7 +126,7 @@ def normalised(role: str, written: Mapping[str, t.Any]) -> Settings:
             converted = _converted(value, option, name, settings.problems)
             if converted is None:
                 continue
-            if not _is_taken_by_ansible(name, option, value):
+            if value != option.get("default") and not _is_taken_by_ansible(name, option, value):
                 settings.problems.append(
                     f"{name} is {shown(value, name, option['type'])}: {_hint(value, option['type'])}"
                 )

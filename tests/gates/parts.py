@@ -52,6 +52,22 @@ def bench(name: str) -> Part:
     return Part(f"bench-{name}", [f"python -m venv --clear {venv} && {install} && python tests/bench/{name}.py {venv}"])
 
 
+def plugin(devpi: int) -> Part:
+    """Return the part that tries the plugin of devpi-server in a major version of it, with the plugins of the role."""
+    venv, files = f".cache/plugin-{devpi}", "roles/devpi_server/files"
+    lock = {6: "devpi-server.txt", 7: "devpi-server-7.txt"}[devpi]
+    install = f"{venv}/bin/pip install -qq --disable-pip-version-check --require-hashes"
+    locks = [f"{files}/build.txt", f"{files}/{lock}", f"{files}/plugins/tokens.txt", "tests/plugin/requirements.txt"]
+    steps = [
+        f"python -m venv --clear {venv}",
+        *(f"{install} --requirement {lock}" for lock in locks),
+        f"{install} --no-build-isolation --no-deps --requirement {files}/plugins/lockdown.txt",
+        # devpi's own libraries warn of each other.
+        f"PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={files} {venv}/bin/python -m pytest tests/plugin -W ignore",
+    ]
+    return Part(f"plugin-{devpi}", [" && ".join(steps)])
+
+
 def scenarios() -> list[str]:
     """Return the scenarios of molecule."""
     return sorted(path.parent.name for path in (CHECKOUT / "molecule").glob("*/molecule.yml"))
@@ -75,10 +91,13 @@ def parts() -> list[Part]:
                 "ruff format --check .",
                 "mypy -p ansible_collections.wheelhouse.devpi.plugins",
                 "mypy tools tests/gates tests/consistency tests/integration tests/upstream tests/bad_input",
+                "MYPYPATH=roles/devpi_server/files mypy -p devpi_wheelhouse",
             ],
         ),
         Part("lint-lua", ["luacheck --quiet roles/devpi_nginx/files/lua", "busted"]),
         Part("unit", ["pytest tests/unit"], repeated=True),
+        plugin(6),
+        plugin(7),
         Part("consistency", ["pytest tests/consistency"]),
         Part(
             "docs",
@@ -107,6 +126,7 @@ TOUCHES: list[tuple[str, list[str]]] = [
     (".config/molecule/*", ["molecule"]),
     ("tests/hosts/*", [*SYSTEM, "gate", "bench-front"]),
     ("tests/unit/*", ["unit", "gate"]),
+    ("tests/plugin/*", ["plugin"]),
     ("tests/integration/*", ["gate"]),
     ("tests/upstream/*", ["unit", "gate", "bench-front", "molecule"]),
     ("tests/bad_input/*", ["bad-input"]),
@@ -123,6 +143,7 @@ TOUCHES: list[tuple[str, list[str]]] = [
     ("plugins/*", ["unit", "gate", "docs", "bench-layout", *SYSTEM]),
     ("roles/devpi_client/*", ["unit", "docs", *SYSTEM]),
     ("roles/devpi_layout/*", ["unit", "docs", *SYSTEM]),
+    ("roles/devpi_server/files/*", ["unit", "plugin", "docs", "bench", *SYSTEM]),
     ("roles/devpi_backup/*", ["unit", "docs", *SYSTEM]),
     ("roles/*", ["unit", "docs", "bench", *SYSTEM]),
     ("playbooks/*", ["docs", *SYSTEM]),

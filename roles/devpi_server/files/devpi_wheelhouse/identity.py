@@ -1,0 +1,128 @@
+"""Who somebody is at an index, as devpi and its plugins say when they are asked for that index.
+
+A token may be for some indexes alone: devpi-tokens looks at the index of the request for it. So devpi is asked in the
+name of a request for the index, as its own +authcheck does it.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from typing import Any
+
+from devpi_server.view_auth import CredentialsIdentity, RootFactory
+from pyramid.interfaces import IRoutesMapper, ISecurityPolicy
+from pyramid.request import Request, apply_request_extensions
+from pyramid.threadlocal import RequestContext
+
+from devpi_wheelhouse.bounded import Recent, Secrets
+
+#: Where devpi's Auth looks whether it has compared the password already, and with what outcome.
+COMPARED = "__devpiserver_user_validate_result"
+#: Passwords that are not hashed again as long as the user's hash is the same: some 3 MB of right ones, for an hour.
+MOST_RIGHT, MOST_WRONG, PASSWORD_SECONDS = 10_000, 1_000, 3600
+
+
+class Passwords:
+    """What came of comparing passwords. A hash costs devpi a sixth of a second of a core.
+
+    An entry is of the user, the password and the hash in devpi's database together, so a password that was changed, and
+    that of a user who was deleted, is wrong from the commit on.
+    """
+
+    def __init__(self, digests: Secrets) -> None:
+        self._secrets = digests
+        # Apart, so that guesses push out no password that is right.
+        self._right: Recent[bytes, bool] = Recent(MOST_RIGHT, PASSWORD_SECONDS)
+        self._wrong: Recent[bytes, bool] = Recent(MOST_WRONG, PASSWORD_SECONDS)
+
+    def key(self, request: Any, name: str, password: str) -> bytes | None:
+        """Return what stands for a password; None where devpi would compare none."""
+        user = request.registry["xom"].model.get_user(name)
+        pwhash = user and user.get(credentials=True).get("pwhash")
+        return self._secrets.digest(name, password, pwhash) if pwhash else None
+
+    def recall(self, request: Any, key: bytes) -> None:
+        """Tell devpi what came of it before."""
+        if self._right.get(key):
+            setattr(request, COMPARED, True)
+        elif self._wrong.get(key):
+            setattr(request, COMPARED, False)
+
+    def remember(self, request: Any, key: bytes) -> None:
+        """Remember what came of it, if devpi compared it."""
+        outcome = getattr(request, COMPARED, None)
+        if outcome is not None:
+            (self._right if outcome else self._wrong).put(key, True)
+
+
+def request_at(request: Any, index: str, login: dict[str, str]) -> Any:
+    """Return a request for files of an index (USER/INDEX; '' is none) with the headers of a login.
+
+    `request` is what devpi works at. The new one shares its transaction.
+    """
+    path = f"/{urllib.parse.quote(index)}/+f/" if index else "/"
+    asked = Request.blank(path, headers=login)
+    asked.registry, asked.log = request.registry, request.log
+    apply_request_extensions(asked)
+    match = request.registry.getUtility(IRoutesMapper)(asked)
+    asked.matchdict, asked.matched_route = match["match"], match["route"]
+    asked.context = RootFactory(asked)
+    return asked
+
+
+def is_unlimited(identity: Any) -> bool:
+    """Whether somebody is the same at every index: they logged in by a password, or by what devpi gave for one."""
+    return type(identity) is CredentialsIdentity
+
+
+class Asker:
+    """Somebody with a login, who is asked about one index after another."""
+
+    def __init__(self, request: Any, login: dict[str, str], passwords: Passwords) -> None:
+        self._request, self._login, self._passwords = request, login, passwords
+        self._policy = request.registry.getUtility(ISecurityPolicy)
+        self._requests: dict[str, Any] = {}
+        self._everywhere: Any = None
+
+    def request_at(self, index: str) -> Any:
+        """Return a request of theirs for an index."""
+        if index not in self._requests:
+            asked = request_at(self._request, index, self._login)
+            if self._everywhere is not None:
+                self._policy.identity_cache.set(asked, self._everywhere)
+            self._requests[index] = asked
+        return self._requests[index]
+
+    def identity(self, index: str) -> Any:
+        """Return who it is at an index; None where the login is not good.
+
+        Raises pyramid's HTTPForbidden for a token that is not (or no longer) good there.
+        """
+        asked = self.request_at(index)
+        with RequestContext(asked):
+            if self._everywhere is not None:
+                return self._everywhere
+            identity = self._asked_identity(asked)
+        if is_unlimited(identity):
+            self._everywhere = identity
+        return identity
+
+    def _asked_identity(self, asked: Any) -> Any:
+        credentials = asked.registry["xom"].config.hook.devpiserver_get_credentials(request=asked)
+        name, password = credentials or ("", "")
+        if "/" in (name or ""):
+            # devpi has no such user, and an error for who asks for one.
+            return None
+        key = self._passwords.key(asked, name, password) if name and password else None
+        if key:
+            self._passwords.recall(asked, key)
+        identity = self._policy.identity(asked)
+        if key:
+            self._passwords.remember(asked, key)
+        return identity
+
+    def may(self, permission: str, index: str) -> bool:
+        """Whether devpi and its plugins let them do something at an index. Ask for the identity there first."""
+        asked = self.request_at(index)
+        with RequestContext(asked):
+            return bool(asked.has_permission(permission))
