@@ -22,7 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from devpi_ctl import sqlite
-from devpi_server.fileutil import loads  # type: ignore[import-not-found]  # only where devpi is installed
+from devpi_server.fileutil import loads
 
 #: Without these two devpi does not know the database.
 BESIDE = (".nodeinfo", ".serverversion")

@@ -1,10 +1,10 @@
-"""Make the folder of devpi's data, and the one of its files in there, which nginx reads.
+"""Make the folder of devpi's data, and two in there: that of its files, which nginx reads, and what root keeps.
 
 Usage: folders.py check|make DIRECTORY USER FILES_GROUP. Prints a line for each folder that was, or would be, changed.
 
 The first one is root's, and sticky: devpi makes what it wants in there, and neither moves nor removes what root keeps
-there (SNAPSHOTS of devpi_ctl/files.py). Others may pass through it, but not list it: nginx has to reach the files. The
-second one is devpi's, who can put anything in its place, at any moment: it is looked at and changed by its descriptor.
+there. Others may pass through it, but not list it: nginx has to reach the files. Those are devpi's, who can put
+anything in their place, at any moment: each folder is looked at and changed by its descriptor.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import sys
 from pathlib import Path
 
 FILES = "+files"
+#: SNAPSHOTS of devpi_ctl/files.py. It is there before devpi first runs, who could take the name otherwise.
+KEPT = ".before"
 
 
 def folder_differs(number: int | None, owner: int | None, group: int | None, mode: int) -> bool:
@@ -58,26 +60,34 @@ def main(action: str, directory: str, user: str, files_group: str) -> int:
     except KeyError:
         # On a clean host, check mode comes before both.
         account = group = None
-    try:
-        root, uid, gid = os.geteuid(), account and account.pw_uid, account and account.pw_gid
-        data = opened(directory, None)
-        files = None if data is None else opened(FILES, data, os.O_NOFOLLOW)
-        data_differs = folder_differs(data, root, gid, 0o1771)
+    uid, gid = account and account.pw_uid, account and account.pw_gid
+    wanted = {
+        KEPT: (os.geteuid(), os.getegid(), 0o711),
         # What devpi makes in there gets the group of nginx.
-        files_differ = folder_differs(files, uid, group, 0o2750)
-        if action == "make" and (data_differs or files_differ):
-            if account is None or uid is None or gid is None or group is None:
-                raise OSError(2, "there is no such user or group", f"{user}, {files_group}")
+        FILES: (uid, group, 0o2750),
+    }
+    name = directory
+    try:
+        if action == "make":
+            if uid is None or gid is None or group is None:
+                raise OSError(2, f"there is no user {user} or no group {files_group}")
             Path(directory).parent.mkdir(parents=True, exist_ok=True)
-            data = made(directory, None, root, gid, 0o1771)
-            if files_differ:
-                made(FILES, data, uid, group, 0o2750, os.O_NOFOLLOW)
+        data = opened(directory, None)
+        differing = [directory] if folder_differs(data, os.geteuid(), gid, 0o1771) else []
+        if action == "make" and (differing or data is None):
+            data = made(directory, None, os.geteuid(), gid or 0, 0o1771)
+        for name, (owner, of_group, mode) in wanted.items():
+            number = None if data is None else opened(name, data, os.O_NOFOLLOW)
+            if folder_differs(number, owner, of_group, mode):
+                differing.append(f"{directory}/{name}")
+                if action == "make":
+                    made(name, data, owner or 0, of_group or 0, mode, os.O_NOFOLLOW)
     except OSError as reason:
-        print(f"{directory}/{FILES} cannot be made: {reason.filename}: {reason.strerror}.", file=sys.stderr)
+        place = directory if name == directory else f"{directory}/{name}"
+        print(f"{place} cannot be made: {reason.strerror}.", file=sys.stderr)
         return 1
-    for name, differs in ((directory, data_differs), (f"{directory}/{FILES}", files_differ)):
-        if differs:
-            print(f"{name} {'was' if action == 'make' else 'would be'} made as it has to be.")
+    for place in differing:
+        print(f"{place} {'was' if action == 'make' else 'would be'} made as it has to be.")
     return 0
 
 
