@@ -148,16 +148,22 @@ def pages() -> dict[Path, str]:
     found = {}
     for specs in sorted(CHECKOUT.glob("roles/*/meta/argument_specs.yml")):
         role = specs.parent.parent.name
+        plugin = dom.PluginIdentifier(f"{COLLECTION}.{role}", "role")
+        entry_points = yaml.safe_load(specs.read_text())["argument_specs"]
         found[DOCS / "roles" / f"{role}.md"] = environment.get_template("role.md.j2").render(
             role=role,
-            plugin=dom.PluginIdentifier(f"{COLLECTION}.{role}", "role"),
-            entry_points=yaml.safe_load(specs.read_text())["argument_specs"],
+            plugin=plugin,
+            entry_points=entry_points,
             example=(PAGES / "examples" / f"{role}.yml").read_text().removeprefix("---\n").strip(),
+        )
+        # Galaxy imports no collection whose roles have none.
+        found[specs.parents[1] / "README.md"] = environment.get_template("role_readme.md.j2").render(
+            role=role, plugin=plugin, main=entry_points["main"]
         )
     found[DOCS / "security.md"] = environment.get_template("security.md.j2").render(
         **{
             name: json.loads((SECURITY / f"{name}.json").read_text())
-            for name in ("attacks", "links", "surface", "units")
+            for name in ("attacks", "homes", "links", "surface", "units")
         },
         matrix=json.loads((CHECKOUT / "molecule" / "private" / "matrix.json").read_text()),
         readable=readable,
@@ -197,6 +203,7 @@ def main() -> int:
     wanted = pages()
     # In the folder itself there are pages by other hands.
     known = wanted.keys() | {path for folder in ("roles", "modules") for path in (DOCS / folder).glob("*.md")}
+    known |= set(CHECKOUT.glob("roles/*/README.md"))
     there = {path: path.read_text() for path in known if path.exists()}
     stale = sorted(path for path in wanted.keys() | there.keys() if wanted.get(path) != there.get(path))
     for path in stale:

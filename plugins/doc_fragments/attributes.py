@@ -58,3 +58,18 @@ attributes:
     description: Can run in the background with C(async).
     support: full
 """
+
+    FILES = r"""
+attributes:
+  check_mode:
+    description: Can run in check mode and tell what would change, without changing it.
+    support: full
+  diff_mode:
+    description: Tells in diff mode what changed, or would change in check mode.
+    support: full
+    details:
+      - Secrets, files that are removed, and user and password in URLs are not shown.
+  idempotent:
+    description: Run again with the same options, it changes nothing and says so.
+    support: full
+"""

@@ -6,23 +6,27 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
+import typing as t
 
 #: The last lines of its journal that tell why a unit failed.
 LINES = 12
 PROPERTIES = ("ActiveState", "SubState", "Result", "NRestarts", "ExecMainStatus", "Job", "InvocationID")
 
 
+Run = t.Callable[[list[str]], tuple[int, str, str]]
+"""Runs a command, as the method run_command of a module does. Returns its status and what it printed."""
+
+
 class SystemdError(Exception):
     """systemctl refused; the message is the reason, for a person."""
 
 
-def systemctl(*words: str) -> str:
+def systemctl(run: Run, *words: str) -> str:
     """Call systemctl and return what it prints. Raises SystemdError."""
-    asked = subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False)
-    if asked.returncode != 0:
-        raise SystemdError(f"systemctl {' '.join(words)}: {asked.stderr.strip() or asked.stdout.strip()}")
-    return asked.stdout
+    status, said, complaint = run(["systemctl", *words])
+    if status != 0:
+        raise SystemdError(f"systemctl {' '.join(words)}: {complaint.strip() or said.strip()}")
+    return said
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +64,9 @@ class State:
         return None
 
 
-def state_of(unit: str) -> State:
+def state_of(run: Run, unit: str) -> State:
     """Return what systemd knows of a unit. Raises SystemdError."""
-    said = systemctl("show", f"--property={','.join(PROPERTIES)}", unit)
+    said = systemctl(run, "show", f"--property={','.join(PROPERTIES)}", unit)
     shown = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
     return State(
         unit=unit,
@@ -77,12 +81,8 @@ def state_of(unit: str) -> State:
     )
 
 
-def last_words(unit: str) -> str:
+def last_words(run: Run, unit: str) -> str:
     """Return the end of what a unit, and systemd of it, wrote into the journal."""
-    asked = subprocess.run(
-        ["journalctl", "--unit", unit, "--lines", str(LINES), "--no-pager", "--output", "cat"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return asked.stdout.strip()
+    command = ["journalctl", "--unit", unit, "--lines", str(LINES), "--no-pager", "--output", "cat"]
+    _status, said, _complaint = run(command)
+    return said.strip()

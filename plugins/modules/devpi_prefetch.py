@@ -55,6 +55,10 @@ options:
         are fetched, for all platforms.
     type: list
     elements: str
+  _lock:
+    description:
+      - What the action of this name read from the lock, on the controller. Leave it out.
+    type: dict
   jobs:
     description:
       - How many files are fetched side by side.

@@ -116,6 +116,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._local_http import is_devpi
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._systemd import (
+    Run,
     State,
     SystemdError,
     last_words,
@@ -158,16 +159,17 @@ def has_ended(job_file: str) -> bool:
     return not isinstance(said, dict) or bool(said.get("finished", True))
 
 
-def failure(trouble: str, unit: str) -> Found:
+def failure(run: Run, trouble: str, unit: str) -> Found:
     """Return the result for a unit that nobody has to wait for any more."""
-    words = last_words(unit)
+    words = last_words(run, unit)
     return {"failed": True, "msg": f"{trouble} The last lines of its journal:\n{words}" if words else trouble}
 
 
 class Look:
     """One look, which lasts until there is news."""
 
-    def __init__(self, params: Found) -> None:
+    def __init__(self, params: Found, run: Run) -> None:
+        self.run = run
         self.units: list[str] = params["units"] or []
         self.answer: str | None = params["answer"]
         self.timeout: int = params["timeout"]
@@ -177,14 +179,14 @@ class Look:
         """Return what came of it, None where it goes on. Raises SystemdError."""
         if self.look["job_file"]:
             return {"finished": True} if has_ended(self.look["job_file"]) else None
-        states = [state_of(unit) for unit in self.units]
+        states = [state_of(self.run, unit) for unit in self.units]
         if self.answer is not None:
             return self.answered(states[0])
         if any(state.is_at_work() for state in states):
             return None
         failed = next((state for state in states if state.active == "failed"), None)
         if failed is not None:
-            return failure(failed.trouble(failed.restarts) or "", failed.unit)
+            return failure(self.run, failed.trouble(failed.restarts) or "", failed.unit)
         return {"finished": True}
 
     def answered(self, state: State) -> Found | None:
@@ -195,20 +197,21 @@ class Look:
         if not state.has_job:
             trouble = state.trouble(self.look["restarts"])
             if trouble is not None:
-                return failure(trouble, state.unit)
+                return failure(self.run, trouble, state.unit)
             if is_devpi(str(self.answer), timeout=10):
                 return {"finished": True}
         if self.look["spent"] > self.timeout:
             return failure(
+                self.run,
                 f"{state.unit} runs, and its API does not answer at {self.answer} within {self.timeout} s (timeout).",
                 state.unit,
             )
         return None
 
 
-def look_until_news(params: Found) -> Found:
+def look_until_news(params: Found, run: Run) -> Found:
     """Look again and again, and return what came of it, or what is new."""
-    look = Look(params)
+    look = Look(params, run)
     began, spent = time.monotonic(), params["look"]["spent"]
     while True:
         found = look.result()
@@ -249,7 +252,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        module.exit_json(changed=False, **look_until_news(module.params))
+        module.exit_json(changed=False, **look_until_news(module.params, module.run_command))
     except SystemdError as reason:
         module.fail_json(msg=str(reason))
 

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import packaging
-from packaging import tags
-from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
-from packaging.version import InvalidVersion, Version
+# ansible-core brings it along; a test of ansible-test imports this without it.
+with suppress(ImportError):
+    import packaging
+    from packaging import tags
+    from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
+    from packaging.version import InvalidVersion, Version
 
 _LINUX_MACHINES = ("x86_64", "aarch64", "i686", "armv7l", "ppc64le", "riscv64", "s390x", "loongarch64")
 _MACHINES = {"linux": _LINUX_MACHINES, "darwin": ("x86_64", "arm64"), "win32": ("AMD64", "x86", "ARM64")}
@@ -39,8 +41,14 @@ _OPEN = ("python_full_version", "implementation_version", "platform_release", "p
 _OPEN_SETS = ("extras", "dependency_groups")
 """Variables that a host leaves open: it counts where they can have values for which the marker is true."""
 
-_HOW: dict[str, Any] = {"context": "lock_file"} if Version(packaging.__version__) >= Version("25.0") else {}
-"""The markers of locks know two variables more; older versions of packaging refuse them as no markers."""
+
+@cache
+def _how() -> dict[str, Any]:
+    """Return how markers are evaluated.
+
+    The markers of locks know two variables more; older versions of packaging refuse them as no markers.
+    """
+    return {"context": "lock_file"} if Version(packaging.__version__) >= Version("25.0") else {}
 
 
 class MarkerError(ValueError):
@@ -99,7 +107,7 @@ def hosts_of_markers(markers: Iterable[str]) -> Hosts:
 
 def _holds(marker: Marker, values: dict[str, Any]) -> bool:
     try:
-        return bool(marker.evaluate(values, **_HOW))
+        return bool(marker.evaluate(values, **_how()))
     except (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion):
         # Nobody can tell, so no host is left out for it.
         return True

@@ -13,6 +13,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -33,8 +34,11 @@ from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._requirements_fil
     line_of,
     lines,
 )
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+
+# See _environments.py.
+with suppress(ImportError):
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
 
 Read = Callable[[str], bytes]
 """Returns the content of a file of the managed host. Raises LockError where there is none."""

@@ -14,9 +14,12 @@ import optparse
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
-from packaging.requirements import InvalidRequirement, Requirement
+# See _environments.py.
+with suppress(ImportError):
+    from packaging.requirements import InvalidRequirement, Requirement
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),

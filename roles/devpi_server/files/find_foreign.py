@@ -251,7 +251,7 @@ def look_at_owners(directory: Path) -> dict[str, int]:
 def is_taken(address: str, port: int) -> bool:
     """Return whether somebody listens there. An address that is not the host's is for others to find."""
     try:
-        family, kind, protocol, _, where = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _name, where = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind(where)

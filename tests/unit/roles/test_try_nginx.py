@@ -71,7 +71,7 @@ def test_what_a_run_changed_is_put_back(program: ModuleType, plan: Any, etc: Pat
     program.keep(plan)
     change(plan, etc)
     assert len(program.put_back(plan)) == 4
-    for _ in range(times - 1):
+    for _again in range(times - 1):
         assert program.put_back(plan) == []
     after = snapshot(etc.parent)
     assert {name: what for name, what in after.items() if not name.startswith("kept")} == before

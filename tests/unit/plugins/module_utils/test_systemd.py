@@ -33,11 +33,10 @@ def test_trouble(now: dict[str, Any], trouble: str | None) -> None:
     assert dataclasses.replace(RUNS, **now).trouble(2) == trouble
 
 
-def test_state_of_a_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_of_a_unit() -> None:
     said = "Result=success\nNRestarts=4\nExecMainStatus=0\nActiveState=activating\nSubState=start\nJob=92\n"
-    monkeypatch.setattr(_systemd, "systemctl", lambda *_words: said)
-    state = _systemd.state_of("a.service")
+    state = _systemd.state_of(lambda _command: (0, said, ""), "a.service")
     assert (state.restarts, state.has_job, state.is_at_work()) == (4, True, True)
-    monkeypatch.setattr(_systemd, "systemctl", lambda *_words: "ActiveState=inactive\nSubState=dead\nJob=\n")
-    state = _systemd.state_of("a.timer")
+    said = "ActiveState=inactive\nSubState=dead\nJob=\n"
+    state = _systemd.state_of(lambda _command: (0, said, ""), "a.timer")
     assert (state.restarts, state.has_job, state.is_at_work()) == (0, False, False)

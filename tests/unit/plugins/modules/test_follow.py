@@ -25,8 +25,8 @@ FAILED = dataclasses.replace(WORKS, active="failed", sub="failed", result="exit-
 def _states(monkeypatch: pytest.MonkeyPatch) -> list[State]:
     """What systemd says, one look after the other; the last one for all that follow."""
     states: list[State] = []
-    monkeypatch.setattr(follow, "state_of", lambda _unit: states.pop(0) if len(states) > 1 else states[0])
-    monkeypatch.setattr(follow, "last_words", lambda unit: f"words of {unit}")
+    monkeypatch.setattr(follow, "state_of", lambda _run, _unit: states.pop(0) if len(states) > 1 else states[0])
+    monkeypatch.setattr(follow, "last_words", lambda _run, unit: f"words of {unit}")
     monkeypatch.setattr(follow, "PAUSE", 0.01)
     return states
 
