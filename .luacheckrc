@@ -1,3 +1,3 @@
 std = "ngx_lua"
-max_line_length = 124
+max_line_length = 126
 files["roles/devpi_nginx/files/lua/spec"] = {std = "+busted"}

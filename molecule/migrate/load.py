@@ -42,7 +42,7 @@ class Load:
                 try:
                     status, _headers, body = ask(page, headers={"Accept": JSON_TYPE})
                     path = urlsplit(urljoin(f"{SITE}{page}", json.loads(body)["files"][0]["url"])).path
-                    statuses = [status, ask(path, headers={"Accept": "*/*"})[0]]
+                    statuses: list[int | str] = [status, ask(path, headers={"Accept": "*/*"})[0]]
                 except (OSError, http.client.HTTPException, ValueError, KeyError, IndexError) as reason:
                     statuses = [repr(reason)]
                 self.reads += len(statuses)

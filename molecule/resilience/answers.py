@@ -194,7 +194,7 @@ def files(checks: Checks) -> None:
         metadata_headers, metadata = raw(f"{path}.metadata", User_Agent=agent)
     # Where it comes from an upstream, nobody verified it.
     checks.expect("metadata", (b"Name: plus" in metadata, metadata_headers["Cache-Control"]), (True, "max-age=60"))
-    checks.expect("cache of metadata", sorted(line["cache"] for line in logged(agent)), ["HIT", "MISS"])
+    checks.expect("cache of metadata", sorted(str(line["cache"]) for line in logged(agent)), ["HIT", "MISS"])
     checks.expect("file that is not there", ask(path.replace("plus", "minus"))[0], 404)
 
 

@@ -40,7 +40,9 @@ def connect() -> http.client.HTTPConnection:
     """Connect to the nginx of this host, and note whose certificate it shows."""
     connection = http.client.HTTPConnection(domain, 443)
     connection.sock = context.wrap_socket(socket.create_connection(("127.0.0.1", 443), 10), server_hostname=domain)
-    serial = connection.sock.getpeercert()["serialNumber"]
+    certificate = connection.sock.getpeercert()
+    assert certificate is not None
+    serial = str(certificate["serialNumber"])
     with lock:
         if serial not in serials:
             serials.append(serial)

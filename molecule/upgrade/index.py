@@ -20,6 +20,7 @@ import ssl
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -176,4 +177,5 @@ def lost() -> list[str]:
 
 
 if __name__ == "__main__":
-    {"seed": seed, "load": load, "lost": lambda: print(len(lost()))}[sys.argv[1]](*sys.argv[2:])
+    commands: dict[str, Callable[..., None]] = {"seed": seed, "load": load, "lost": lambda: print(len(lost()))}
+    commands[sys.argv[1]](*sys.argv[2:])

@@ -5,16 +5,6 @@
 
 from __future__ import annotations
 
-import typing as t
-from collections.abc import Mapping
-from functools import partial
-from pathlib import Path
-
-from ansible.errors import AnsibleError
-from ansible.plugins.lookup import LookupBase
-from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._checks import checked, settings_of
-from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._settings import ROLES, options_of
-
 DOCUMENTATION = r"""
 name: settings
 short_description: Read the variables of a role of this collection, checked and normalised
@@ -62,6 +52,16 @@ _raw:
   type: list
   elements: raw
 """
+
+import typing as t
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from ansible.errors import AnsibleError
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._checks import checked, settings_of
+from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._settings import ROLES, options_of
 
 _OMITTED = object()
 

@@ -48,7 +48,7 @@ def check(settings: Settings, _read: Callable[[str], str | None]) -> None:
             "devpi_nginx_page_stale": (60, 31536000),
             "devpi_nginx_internal_port": (1, 65535),
             "devpi_nginx_login_rate": (1, 1000),
-            "devpi_nginx_login_seconds": (1, 3600),
+            "devpi_nginx_login_grace": (0, 86400),
             "devpi_nginx_connections": (1, 65535),
             "devpi_nginx_certificate_days": (31, 397),
             "devpi_nginx_ca_days": (least_ca_days, 36500),

@@ -95,6 +95,7 @@ def parts() -> list[Part]:
                 "MYPYPATH=roles/devpi_server/files mypy roles/devpi_server/files/*.py roles/devpi_backup/files/*.py",
             ],
         ),
+        Part("lint-types", ["tests/gates/types"]),
         Part("lint-lua", ["luacheck --quiet roles/devpi_nginx/files/lua", "busted"]),
         Part("unit", ["pytest tests/unit -n 3"], repeated=True),
         plugin(6),

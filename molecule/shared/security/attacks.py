@@ -143,7 +143,7 @@ class Attacks:
         paths = ["/", "/+api", f"/{USER}/open", f"/{USER}/open/+simple/thing", f"/{USER}/open/+simple/thing/"]
         for accept in ("text/html", "application/json", "application/vnd.pypi.simple.v1+json"):
             for path in paths:
-                if EVIL.encode() in self._nginx.ask("GET", path, Accept=accept, **headers)[1]:
+                if EVIL.encode() in self._nginx.ask("GET", path, b"", Accept=accept, **headers)[1]:
                     return f"{path} names it"
         return "not named"
 

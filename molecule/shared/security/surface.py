@@ -193,7 +193,7 @@ def main(url: str, port: str, table: str) -> int:
         for accept, agent in KINDS.values():
             for login in ({}, {"X_Devpi_Auth": base64.b64encode(b"root:guess").decode()}):
                 path = f"/{USER}/mirror?no_projects="
-                said = nginx.ask("GET", path, Accept=accept, User_Agent=agent, **login)[1]
+                said = nginx.ask("GET", path, b"", Accept=accept, User_Agent=agent, **login)[1]
                 wrong += [f"{path} as {accept} shows the {secret}" for secret in SECRETS if secret.encode() in said]
                 if accept == "application/json" and b'"mirror_url": "http://127.0.0.1:9/simple/"' not in said:
                     wrong.append(f"{path} is not the index without its secret: {said.decode()}")

@@ -18,7 +18,12 @@ local function read_settings()
     file:close()
     local settings = require("cjson").decode(text)
     -- Ansible before 2.19 writes what an expression makes as text.
-    settings.timeout, settings.page_freshness = tonumber(settings.timeout), tonumber(settings.page_freshness)
+    for _, name in ipairs({"timeout", "patience", "page_freshness", "login_grace", "login_rate"}) do
+        settings[name] = tonumber(settings[name])
+    end
+    for _, name in ipairs({"private", "login_page"}) do
+        settings[name] = settings[name] == true or settings[name] == "True"
+    end
     return settings
 end
 
@@ -29,7 +34,7 @@ local serial = load_file("serial").new(ngx, settings, devpi, writes)
 
 local front = {
     downloads = load_file("downloads").new(ngx, settings, devpi),
-    index = load_file("index").new(ngx),
+    judge = load_file("judge").new(ngx, settings, devpi),
     origin = load_file("origin").new(ngx, require("cjson.safe"), serial),
     pages = load_file("pages").new(ngx, settings, serial, writes),
     writes = writes,

@@ -15,10 +15,10 @@ function Upstream:connect(socket)
     return socket:connect(host, tonumber(port))
 end
 
---- Ask for a path, as it is in $uri. `seconds` is how long devpi may be silent.
+--- Ask for a path, as it is in $uri, with more headers, or none. `seconds` is how long devpi may be silent.
 -- Returns the status, the headers by their names in small letters, and the socket, from which the body is to be read.
 -- Raises an error where there is no answer.
-function Upstream:get(path, seconds)
+function Upstream:get(path, seconds, headers)
     local socket = self.ngx.socket.tcp()
     socket:settimeouts(math.min(seconds, 5) * 1000, seconds * 1000, seconds * 1000)
     assert(self:connect(socket))
@@ -30,17 +30,20 @@ function Upstream:get(path, seconds)
         "Accept: */*",
         "User-Agent: pip/nginx",
     }
+    for name, value in pairs(headers or {}) do
+        table.insert(request, name .. ": " .. value)
+    end
     assert(socket:send(table.concat(request, "\r\n") .. "\r\n\r\n"))
     local status = assert(tonumber(assert(socket:receive()):match("^HTTP/%S+ (%d+)")), "no status")
-    local headers = {}
+    local said = {}
     while true do
         local line = assert(socket:receive())
         if line == "" then
-            return status, headers, socket
+            return status, said, socket
         end
         local name, value = line:match("^([^:]+):%s*(.-)%s*$")
         if name then
-            headers[name:lower()] = value
+            said[name:lower()] = value
         end
     end
 end

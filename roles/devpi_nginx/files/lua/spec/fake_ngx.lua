@@ -38,6 +38,9 @@ function FakeNgx.new(var)
         log = function() end,
         md5 = function(text) return "md5-" .. text end,
         escape_uri = function(text) return (text:gsub("[^%w._-]", function(c) return ("%%%02X"):format(c:byte()) end)) end,
+        sha1_bin = function(text) return "sha1-" .. text end,
+        encode_base64 = function(text) return text end,
+        decode_base64 = function(text) return text end,
         worker = {pid = function() return 7 end},
         flush = function() return true end,
         parse_http_time = tonumber,
@@ -56,6 +59,7 @@ function FakeNgx.new(var)
     ngx.print = function(text) ngx.headers_sent = true; table.insert(ngx.printed, text) end
     ngx.exit = function(status) ngx.exited = status end
     ngx.exec = function(location) ngx.executed = location end
+    ngx.redirect = function(url) ngx.redirected = url end
     ngx.timer = {at = function(_, call, ...) table.insert(ngx.timers, {call = call, arguments = {...}}); return true end}
     ngx.req = {get_method = function() return ngx.method or "GET" end}
     return ngx
