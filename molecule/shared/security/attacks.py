@@ -259,6 +259,48 @@ class Attacks:
         path = self._nginx.ask("GET", "/" + "x" * 10_000)[0]
         return f"{body}, {headers}, {path}"
 
+    def flood(self, times: int = 3000) -> str:
+        """Ask with other headers each time, with large cookies, and for pages and files that do not exist."""
+        page = f"/{USER}/open/+simple/thing/"
+
+        def strange(number: int) -> tuple[str, dict[str, str]]:
+            tail = f"{number:06}" * 900
+            return [
+                (page, {"User-Agent": tail, "Accept": f"text/html;q=0.{number}"}),
+                (page, {"Accept": f"text/html, x/{tail}", "Accept-Encoding": f"gzip, x{number}"}),
+                (page, {"Cookie": f"strange={tail}"}),
+                (f"/{USER}/open/+simple/no{number}/", {}),
+                (f"/{tail[:200]}/{number}/+simple/none/", {}),
+                (f"/{USER}/open/+f/{number:03}/0123456789abc/{tail[:200]}.whl", {}),
+            ][number % 6 if number % 5 == 0 else number % 2]
+
+        def ask(numbers: range) -> None:
+            connection = http.client.HTTPConnection(self._nginx.name)
+            with contextlib.closing(connection):
+                for number in numbers:
+                    path, headers = strange(number)
+                    connection.sock = connection.sock or self._nginx.socket()
+                    connection.request(
+                        "GET", path, headers={"Host": self._nginx.host, "Accept": "text/html", **headers}
+                    )
+                    connection.getresponse().read()
+
+        before = self._memory_and_disk()
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(ask, [range(client, times, 4) for client in range(4)]))
+        memory, disk = (now - then for now, then in zip(self._memory_and_disk(), before, strict=True))
+        print(f"{times} strange requests: nginx has {memory} kB more, and its caches {disk} kB")
+        return f"{'bounded' if memory < 16_384 else memory} in memory, {'bounded' if disk < 1_024 else disk} on disk"
+
+    def _memory_and_disk(self) -> tuple[int, int]:
+        """Return the kB of memory that nginx's processes have for themselves, and those of its caches."""
+        time.sleep(2)
+        pids = subprocess.run(["pgrep", "-x", "nginx"], check=True, capture_output=True, text=True).stdout.split()
+        own = [re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()) for pid in pids]
+        caches = [str(path) for path in Path("/var/cache").glob("nginx-devpi-*")]
+        sizes = subprocess.run(["du", "-sk", *caches], check=True, capture_output=True, text=True).stdout.splitlines()
+        return sum(int(one[1]) for one in own if one), sum(int(line.split()[0]) for line in sizes)
+
     def slow(self) -> str:
         """Begin 210 requests with bodies, some to read and some to log in, and never end them."""
         heads = [
