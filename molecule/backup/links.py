@@ -36,7 +36,7 @@ MOVING = re.compile(
 #: Each leaves devpi something to work with, so that programs come as far as they can.
 ROUNDS = ("beside", "files", "database")
 UNITS = ("devpi-switch", "devpi-switch-recover", "devpi-backup", "devpi-backup-drill", "devpi-health", "devpi")
-API = "unix:/run/devpi/devpi.sock" if Path("/run/devpi/devpi.sock").exists() else "http://127.0.0.1:3141"
+API = "unix:///run/devpi/devpi.sock"
 PROGRAMS = ("roles/devpi_server/files", "roles/devpi_backup/files")
 
 

@@ -89,7 +89,7 @@ def answers() -> bool:
     # The first one may count: systemd had it scheduled when it was started by hand.
     first = restarts()
     while True:
-        if index.ask("GET", "/+api", port=3141)[0] == 200:
+        if index.ask("GET", "/+api", of="devpi")[0] == 200:
             return True
         if restarts() > first or faults.run("systemctl", "show", "--property=Result", "--value", UNIT) != "success":
             print(faults.run("journalctl", "--unit", UNIT, "--lines=20", "--no-pager"))

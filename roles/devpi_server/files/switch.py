@@ -36,13 +36,12 @@ Json = dict[str, Any]
 #: What the unit is told while the new release is tried; in /run, so that no boot finds it.
 TRIAL = Path("/run/systemd/system")
 TRIAL_SOCKET = "/run/devpi-trial/devpi.sock"
-#: systemd makes the folder for devpi's user, whom no other user can outrun. With these host and port, which are its own
-#: defaults, devpi listens on the socket alone, whatever its configuration says.
+#: systemd makes the folder for devpi's user, and nobody else passes through it.
 TRIAL_UNIT = f"""[Service]
 Restart=no
 RuntimeDirectory=devpi-trial
 RuntimeDirectoryMode=0700
-Environment=DEVPISERVER_HOST=localhost DEVPISERVER_PORT=3141 DEVPISERVER_UNIX_SOCKET={TRIAL_SOCKET}
+Environment=DEVPISERVER_UNIX_SOCKET={TRIAL_SOCKET}
 """
 RESERVE = 1024 * 1024
 

@@ -97,7 +97,7 @@ def plan(host: Path, **more: Any) -> None:
     rest = {
         "user": user,
         "unit": "devpi.service",
-        "api": "http://127.0.0.1:9",
+        "api": "unix:///run/none/devpi.sock",
         "start_timeout": "5",
         "limit": "60",
         "kept": "2",
