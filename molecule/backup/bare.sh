@@ -11,6 +11,7 @@ play() {
 }
 on_host() { "$hosts" ssh backup-bare "$@"; }
 
+mkdir -p "$(dirname "$log")"
 : >"$log"
 on_host 'date "+{\"time\": %s, \"seen\": 0}" >/srv/backup-test/begun.json'
 play wheelhouse.devpi.restore

@@ -97,6 +97,7 @@ def start(release: Path, **more: Any) -> None:
         "release": str(release),
         "current": str(CURRENT),
         "data": str(DATA),
+        "user": "devpi",
         "new_data": None,
         "configuration": "/etc/devpi/devpi-server.yml",
         "new_configuration": None,

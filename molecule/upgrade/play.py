@@ -41,7 +41,12 @@ def on_server(*words: str) -> str:
 
 def faults(*words: str) -> list[Row]:
     """Call faults.py on the server, and return the rows that it prints."""
-    found = [json.loads(line) for line in on_server("python3", "faults.py", *words).splitlines() if line[:1] == "{"]
+    return rows_of("faults.py", *words)
+
+
+def rows_of(*words: str) -> list[Row]:
+    """Call a program on the server, and return the rows that it prints."""
+    found = [json.loads(line) for line in on_server("python3", *words).splitlines() if line[:1] == "{"]
     for row in found:
         print(json.dumps(row), flush=True)
     return found
@@ -64,11 +69,15 @@ class Run:
 
     def until(self, task: str) -> None:
         """Wait for the beginning of a task."""
+        self.until_said(f": {task}]")
+
+    def until_said(self, words: str) -> None:
+        """Wait for a line with these words."""
         for line in self.said:
             self.output += line
-            if f": {task}]" in line:
+            if words in line:
                 return
-        sys.exit(f"The run did not come to {task!r}:\n{self.output[-5000:]}")
+        sys.exit(f"The run did not say {words!r}:\n{self.output[-5000:]}")
 
     def kill(self) -> None:
         """Kill it."""
@@ -176,7 +185,7 @@ def play_kills() -> list[Row]:
         faults("halted", step)
         run.kill()
         run = Run(*back)
-        run.until("Follow the switch")
+        run.until_said(f"{SERVER}: ")
         faults("go")
     output = run.end()
     expect("The run that was interrupted had begun it." in " ".join(output.split()), "It went back once more", output)
@@ -205,7 +214,7 @@ def play_kills() -> list[Row]:
 def main() -> int:
     """Returns the exit status."""
     wanted = json.loads((HERE / "operations.json").read_text())
-    rows = play_upgrade() + play_faults() + play_kills()
+    rows = play_upgrade() + play_faults() + play_kills() + rows_of("crashes.py")
     kept = CHECKOUT / ".cache/operations/upgrade.json"
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps({**wanted, "rows": rows}, indent=2) + "\n")

@@ -92,6 +92,7 @@ def parts() -> list[Part]:
                 "mypy -p ansible_collections.wheelhouse.devpi.plugins",
                 "mypy tools tests/gates tests/consistency tests/integration tests/upstream tests/bad_input",
                 "MYPYPATH=roles/devpi_server/files mypy -p devpi_wheelhouse",
+                "MYPYPATH=roles/devpi_server/files mypy roles/devpi_server/files/*.py roles/devpi_backup/files/*.py",
             ],
         ),
         Part("lint-types", ["tests/gates/types"]),

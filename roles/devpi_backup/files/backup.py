@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import fcntl
+import grp
 import hashlib
 import http.client
 import json
@@ -36,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from devpi_ctl import http as local_http
 from devpi_ctl import privileges, sqlite, systemd
+from devpi_ctl.files import SNAPSHOTS
 
 #: Written by the role; beside it are the password, the repository, the environment and the key for SSH.
 SETTINGS = Path("/etc/devpi-backup/settings.json")
@@ -47,8 +49,6 @@ SERVICE = "devpi.service"
 #: nginx reads the files by the group of their folder.
 FILES_GROUP = "www-data"
 TAG = "devpi"
-#: Beside the data on their file system. No snapshot of switch.py, which keeps its own in there, takes what it holds.
-ASIDE = ".before"
 #: Each so many seconds a long stage says how far it is.
 PROGRESS = 10
 #: What has to be equal before and after a restore.
@@ -124,7 +124,7 @@ class Backup:
         self.server = Path(settings["server_directory"])
         self.work = Path(settings["directory"])
         self.bin = Path(settings["install_directory"]) / "current" / "bin"
-        self.aside = self.server / ASIDE
+        self.aside = self.server / SNAPSHOTS
         self.copy = self.aside / "backup"
         self.incoming = self.aside / "restore"
         self.manifest = self.work / "manifest.json"
@@ -264,11 +264,6 @@ class Backup:
 
         self.as_devpi(self.bin / "devpi-fsck", "--serverdir", directory, told=told)
 
-    def make_aside(self) -> None:
-        """Make the folder beside the data as switch.py wants it: it is root's, and devpi passes through."""
-        self.aside.mkdir(exist_ok=True)
-        self.aside.chmod(0o711)
-
     # The commands
 
     def init(self) -> None:
@@ -284,14 +279,18 @@ class Backup:
     def backup(self) -> None:
         """Make a backup, and forget those that are not kept."""
         with self.recorded("backup") as record:
+            account = pwd.getpwnam(USER)
             # Of a run that was killed. restic leaves those alone whose process lives.
             self.restic("unlock")
             say("Copying the database and linking the files")
-            self.make_aside()
+            # It is root's, and devpi passes through to its own.
+            privileges.own_folder(self.aside, 0o711)
             shutil.rmtree(self.copy, ignore_errors=True)
-            self.copy.mkdir(mode=0o750)
-            shutil.chown(self.copy, USER, USER)
+            self.copy.mkdir(mode=0o700)
+            os.chown(self.copy, account.pw_uid, account.pw_gid)
             holds = self.data("copy", self.server, self.copy, "yes" if self.settings["mirrored_files"] else "no")
+            # From here on, devpi changes no name in it: restic reads what was counted.
+            left_out(privileges.freeze(self.copy))
             record["holds"] = holds
             write(self.manifest, {"made": now(), "data": str(self.copy), "holds": holds})
             say(f"{holds['releases']} releases, {holds['files']} files, {size(holds['bytes'])}")
@@ -321,23 +320,30 @@ class Backup:
                 snapshot = self.snapshot()
                 record.update(snapshot=snapshot["id"], made=snapshot["time"][:19] + "Z")
                 shutil.rmtree(target, ignore_errors=True)
-                target.mkdir()
-                target.chmod(0o711)
+                target.mkdir(mode=0o700)
                 say(f"Restoring backup {snapshot['id'][:8]} of {record['made']}")
                 self.fetch(snapshot, target)
                 record["holds"] = self.prove(target)
             finally:
                 shutil.rmtree(target, ignore_errors=True)
 
-    def check(self, target: Path) -> tuple[dict[str, Any], Path]:
-        """Check restored data where they lie. Returns what the backup says of itself, and their folder."""
+    def check(self, target: Path, files_group: int | None = None) -> tuple[dict[str, Any], Path]:
+        """Check restored data where they lie, in a folder that root alone opens until they are devpi's.
+
+        Returns what the backup says of itself, and the folder of the data, whose files get the group.
+        """
         manifest = read(inside(target, self.manifest))
         data = inside(target, Path(manifest["data"]))
-        give(data, USER)
-        # devpi's user passes through to them.
+        account = pwd.getpwnam(USER)
+        left_out(privileges.give(data, account))
+        if files_group is not None:
+            privileges.give(data / "+files", account, files_group)
+        # devpi's user passes through to them, and no more.
         for folder in data.parents:
             if target in folder.parents:
+                os.chown(folder, os.geteuid(), os.getegid())
                 folder.chmod(0o711)
+        target.chmod(0o711)
         found = self.data("count", data)
         if found["installed"].split(".")[0] != found["data_of"]:
             raise FailedError(
@@ -354,23 +360,24 @@ class Backup:
         configuration = inside(target, CONFIGURATION)
         for folder in (configuration.parent, configuration):
             folder.chmod(0o711)
-        shutil.chown(configuration / "secret", USER, USER)
-        command = [self.bin / "devpi-server", "--serverdir", data, "--secretfile", configuration / "secret"]
-        command += ["--offline-mode", "--restrict-modify", "root", "--indexer-backend", "null", "--threads", "2"]
+        account = pwd.getpwnam(USER)
+        os.chown(configuration / "secret", account.pw_uid, account.pw_gid, follow_symlinks=False)
         say("Starting devpi with what was restored")
-        # Nobody but devpi and root passes through that folder: whoever listens there is this devpi.
-        with tempfile.TemporaryDirectory(prefix="devpi-drill-") as folder:
-            shutil.chown(folder, USER, USER)
-            path = f"{folder}/devpi.sock"
+        # Nobody else reaches what listens in there, nor listens there first.
+        with tempfile.TemporaryDirectory(prefix="devpi-drill-") as place:
+            os.chown(place, account.pw_uid, account.pw_gid)
+            command = [self.bin / "devpi-server", "--serverdir", data, "--secretfile", configuration / "secret"]
+            command += ["--unix-socket", f"{place}/devpi.sock", "--offline-mode", "--restrict-modify", "root"]
+            command += ["--indexer-backend", "null", "--threads", "2"]
             with subprocess.Popen(
-                [*map(str, command), "--unix-socket", path],
+                [str(part) for part in command],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 **self.devpi_user(),
             ) as server:
                 try:
                     install(
-                        f"unix://{path}",
+                        f"unix:{place}/devpi.sock",
                         manifest["holds"]["newest"],
                         (configuration / "root-password").read_text().strip(),
                         lambda: None if server.poll() is None else f"It ended with {server.returncode}.",
@@ -400,11 +407,11 @@ class Backup:
             plan.update(self.moves(plan))
             write(plan_file, plan)
         for old, kept in plan["away"]:
-            if Path(old).exists() and not Path(kept).exists():
+            if os.path.lexists(old) and not os.path.lexists(kept):
                 Path(kept).parent.mkdir(mode=0o700, exist_ok=True)
                 Path(old).rename(kept)
         for new, place in plan["moves"]:
-            if Path(new).exists():
+            if os.path.lexists(new):
                 Path(new).rename(place)
         write(self.restored, {**plan, "time": now()})
         self.restoring.touch(mode=0o600)
@@ -420,14 +427,13 @@ class Backup:
         shutil.rmtree(self.incoming, ignore_errors=True)
         if not self.server.exists():
             self.server.mkdir(parents=True)
-            self.server.chmod(0o711)
-            shutil.chown(self.server, USER, USER)
-        self.make_aside()
-        self.incoming.mkdir()
-        self.incoming.chmod(0o711)
+            os.chown(self.server, os.geteuid(), pwd.getpwnam(USER).pw_gid)
+            # As the role devpi_server makes it.
+            self.server.chmod(0o1771)
+        privileges.own_folder(self.aside, 0o711)
+        self.incoming.mkdir(mode=0o700)
         self.fetch(snapshot, self.incoming)
-        manifest, data = self.check(self.incoming)
-        give(data / "+files", USER, FILES_GROUP)
+        manifest, data = self.check(self.incoming, grp.getgrnam(FILES_GROUP).gr_gid)
         for path in OTHERS:
             came, beside = inside(self.incoming, path), path.with_name(f".{path.name}.restore")
             shutil.rmtree(beside, ignore_errors=True)
@@ -552,16 +558,10 @@ def is_mark(name: str) -> bool:
     return name == ".nodeinfo"
 
 
-def give(folder: Path, user: str, group: str | None = None) -> None:
-    """Give a folder and all in it to a user. With a group, what is made in there gets that group as well."""
-    for where, _folders, names in os.walk(folder):
-        shutil.chown(where, user, group or user)
-        # A change of the owner takes the bit of the group away.
-        Path(where).chmod(0o2750 if group else 0o750)
-        for name in names:
-            shutil.chown(Path(where) / name, user, group or user)
-            if group:
-                (Path(where) / name).chmod(0o640)
+def left_out(removed: Sequence[str]) -> None:
+    """Tell what was no plain file or folder, which no data of devpi are."""
+    for path in removed:
+        say(f"Left out, because it is no plain file or folder: {path}")
 
 
 def compare(wanted: dict[str, Any], found: dict[str, Any]) -> None:
@@ -589,9 +589,10 @@ def age(of: str) -> str:
 
 
 def ask(url: str, path: str, headers: dict[str, str], body: dict[str, str] | None = None) -> bytes:
-    """Return what a server answers. Raises OSError, HTTPException."""
+    """Return what a server answers, which has to be devpi's or root's. Raises OSError, HTTPException."""
     sent = None if body is None else json.dumps(body).encode()
-    status, _headers, said = local_http.get(url, path, {"Accept": "application/json", **headers}, 60, sent)
+    owners = {0, pwd.getpwnam(USER).pw_uid}
+    status, _headers, said = local_http.get(url, path, {"Accept": "application/json", **headers}, 60, sent, owners)
     if status != 200:
         raise OSError(f"{path} answers {status}")
     return said

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sqlite3
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,7 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from devpi_ctl import sqlite
-from devpi_server.fileutil import loads  # type: ignore[import-not-found]  # only where devpi is installed
+from devpi_server.fileutil import loads
 
 #: Without these two devpi does not know the database.
 BESIDE = (".nodeinfo", ".serverversion")
@@ -131,7 +132,7 @@ class Seven(Six):
 
 def kind_of(directory: Path) -> type[Six]:
     """Return the kind of the database in a folder of data."""
-    kind = next((one for one in (Six, Seven) if (directory / one.name).exists()), None)
+    kind = next((one for one in (Six, Seven) if sqlite.is_there(directory / one.name)), None)
     if kind is None:
         raise SystemExit(f"{directory} has no database that devpi keeps in SQLite.")
     return kind
@@ -170,10 +171,9 @@ def holds(directory: Path) -> dict[str, Any]:
             if not entry.get("last_modified"):
                 continue
             user, index, *_rest, name = key.split("/")
-            path = directory / FILES / key
-            there = path.is_file()
-            if there:
-                found["bytes"] += path.stat().st_size
+            size = size_of(directory / FILES / key)
+            there = size is not None
+            found["bytes"] += size or 0
             if known.get(f"{user}/{index}", False):
                 found["mirrored_files"] += there
                 continue
@@ -191,15 +191,29 @@ def holds(directory: Path) -> dict[str, Any]:
     return found
 
 
+def size_of(path: Path) -> int | None:
+    """Return the size of a plain file, None where there is none. A link to one is none."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
 def link(source: Path, target: Path) -> bool:
-    """Link all files of a folder into another one. Returns whether one was renamed or deleted meanwhile."""
+    """Link all plain files of a folder into another one. Returns whether one was renamed or deleted meanwhile."""
     missed = False
     for folder, _folders, names in os.walk(source):
         there = target / Path(folder).relative_to(source)
         there.mkdir(parents=True, exist_ok=True)
         for name in names:
+            path = Path(folder) / name
+            # Whatever else lies there is not devpi's work, and restoring it may do harm.
+            if size_of(path) is None:
+                missed = missed or not os.path.lexists(path)
+                continue
             try:
-                os.link(Path(folder) / name, there / name)
+                os.link(path, there / name, follow_symlinks=False)
             except FileExistsError:
                 continue
             except FileNotFoundError:
@@ -213,7 +227,7 @@ def link_all(directory: Path, copy: Path, mirrored: bool) -> None:
         mirrors = {name for name, is_mirror in kind_of(directory)(database).indexes().items() if is_mirror}
     for folder in (directory / FILES).glob("*/*"):
         name = folder.relative_to(directory / FILES)
-        if folder.is_dir() and (mirrored or str(name) not in mirrors):
+        if folder.is_dir() and not folder.is_symlink() and (mirrored or str(name) not in mirrors):
             for _look in range(LOOKS):
                 if not link(folder, copy / FILES / name):
                     break
@@ -231,7 +245,7 @@ def copy_data(directory: Path, copy: Path, mirrored: bool) -> None:
     with closing(opened(directory)) as source, closing(sqlite3.connect(copy / name)) as target:
         source.backup(target)
     for name in BESIDE:
-        shutil.copy2(directory / name, copy / name)
+        shutil.copy2(directory / name, copy / name, follow_symlinks=False)
     link_all(directory, copy, mirrored)
 
 

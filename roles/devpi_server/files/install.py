@@ -209,7 +209,10 @@ def install(plan: Plan, log: int, home: str) -> None:
 def make(plan: Plan) -> None:
     """Make the environment complete. Raises Failed where that is not possible."""
     os.umask(0o022)
-    with open(plan.lock, "a", encoding="utf-8") as lock:
+    # Whoever may open a lock may hold it.
+    number = os.open(plan.lock, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with open(number, "a", encoding="utf-8") as lock:
+        os.fchmod(number, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (plan.place / COMPLETE).exists():
             open_to_all(plan.place)

@@ -34,11 +34,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from devpi_ctl import http as local_http
 from devpi_ctl import privileges, sqlite, systemd
+from devpi_ctl.files import SNAPSHOTS
+from devpi_ctl.snapshot import make_folders
 
 Json = dict[str, Any]
 
-#: Where switch.py keeps the old data as well: on the file system of the data, whatever is mounted where.
-WORK = Path(".before") / "migrate"
+#: Where switch.py keeps the old data as well.
+WORK = Path(SNAPSHOTS) / "migrate"
 #: Bytes that stay free on the disk.
 SPARE = 64 * 1024 * 1024
 DATABASE = ".sqlite"
@@ -142,6 +144,11 @@ def sha256(path: Path) -> str:
 def normal(project: str) -> str:
     """Return the name of a project as PEP 503 writes it."""
     return re.sub(r"[-_.]+", "-", project).lower()
+
+
+def indexes_of(export: Path) -> list[str]:
+    """Return the names of the indexes in an export."""
+    return list(json.loads((export / "dataindex.json").read_text())["indexes"])
 
 
 def digests(export: Path, index: str, dump: Json, tell: Callable[[int], None]) -> dict[tuple[str, ...], str]:
@@ -256,7 +263,7 @@ class Migration:
         self.data = Path(plan["data"])
         self.old, self.new = Path(plan["current"]).resolve(), Path(plan["release"])
         self.work = self.data / WORK
-        self.export, self.imported = self.work / "export", self.work / "data"
+        self.export, self.again, self.imported = self.work / "export", self.work / "again", self.work / "data"
         self.user = pwd.getpwnam(plan["user"])
         self.seconds: dict[str, float] = {}
         self.compared = ""
@@ -288,7 +295,7 @@ class Migration:
         self.stage("export", "export", self.old, [*old, *links, *mirrored], self.export, (files, size))
         pypi = (
             []
-            if "root/pypi" in json.loads((self.export / "dataindex.json").read_text())["indexes"]
+            if "root/pypi" in privileges.done_as(self.user, lambda _tell: indexes_of(self.export))
             else ["--no-root-pypi"]
         )
         # The events (documentation, search) are for the server: here they would ask the upstreams for all their names.
@@ -296,23 +303,21 @@ class Migration:
         exported = (files - 1, size - (self.export / "dataindex.json").stat().st_size)
         self.stage("import", "import", self.new, [*new, "--no-events", *pypi], self.imported / "+files", exported)
         begun = time.monotonic()
-        again = self.work / "again"
         # Once more, so that whatever was written past nginx meanwhile is seen. The export of then is that of now where
         # nothing was written.
         if self.serial() != serial:
-            shutil.rmtree(self.export)
+            self.emptied(self.export)
             self.stage("look at the old data", "export", self.old, [*old, *links, *mirrored], self.export, exported)
-        self.stage("look at the new data", "export", self.new, [*new, *links, *mirrored], again, exported)
-        self.compared = compare(
-            self.export,
-            again,
-            load_words(Path(self.plan["words"])),
-            self.plan["version"],
+        self.stage("look at the new data", "export", self.new, [*new, *links, *mirrored], self.again, exported)
+        words, version = load_words(Path(self.plan["words"])), self.plan["version"]
+        self.compared = privileges.done_as(
+            self.user,
+            lambda tell: compare(self.export, self.again, words, version, tell),
             self.teller("compare", (2 * exported[0], 2 * exported[1])),
         )
         self.seconds["compare"] = round(time.monotonic() - begun, 1)
         shutil.rmtree(self.export)
-        shutil.rmtree(again)
+        shutil.rmtree(self.again)
         self.tell(f"the same: {self.compared}")
         # One call for all files: the switch must not be on the disk before what it switches to.
         os.sync()
@@ -323,6 +328,12 @@ class Migration:
         self.seconds["switch"] = round(time.monotonic() - begun, 1)
         self.seconds["writers"] = round(time.monotonic() - began, 1)
         self.end(True, message)
+
+    def emptied(self, folder: Path) -> None:
+        """Make a folder of devpi's in the work anew."""
+        shutil.rmtree(folder)
+        folder.mkdir(mode=0o700)
+        os.chown(folder, self.user.pw_uid, self.user.pw_gid)
 
     def refuses_writes(self) -> None:
         """Refuse to go on where nginx lets writes through. Raises MigrationError."""
@@ -364,26 +375,22 @@ class Migration:
         """Return the number of the last change. Raises MigrationError."""
         api = self.plan["switch"]["api"]
         try:
-            _status, headers, _body = local_http.get(api, "/+api", {"Accept": "application/json"}, 30)
+            _status, headers, _body = local_http.get(api, "/+api", {"Accept": "application/json"}, timeout=30)
         except (OSError, http.client.HTTPException) as reason:
             raise MigrationError(f"devpi gives no answer at {api}: {reason}.") from reason
         return headers.get("X-Devpi-Serial")
 
     def make_folders(self) -> None:
-        """Begin anew, with folders that are like those of the data."""
+        """Begin anew, in a folder of root's through which devpi passes to its own."""
+        privileges.own_folder(self.work.parent, 0o711)
         if self.work.exists():
             shutil.rmtree(self.work)
-        self.work.parent.mkdir(mode=0o711, exist_ok=True)
-        for folder, like in (
-            (self.work, None),
-            (self.imported, self.data),
-            (self.imported / "+files", self.data / "+files"),
-        ):
+        self.work.mkdir(mode=0o700)
+        for folder in (self.export, self.again):
             folder.mkdir(mode=0o700)
-            os.chown(folder, self.user.pw_uid, like.stat().st_gid if like else self.user.pw_gid)
-            if like:
-                # After chown, which takes the setgid bit away.
-                folder.chmod(like.stat().st_mode & 0o7777)
+            os.chown(folder, self.user.pw_uid, self.user.pw_gid)
+        make_folders(self.data, self.imported, self.user)
+        self.work.chmod(0o711)
 
     def stage(
         self, name: str, command: str, release: Path, options: list[str], grows: Path, total: tuple[int, int]
@@ -462,11 +469,11 @@ class Migration:
         subprocess.run(["systemctl", "start", "--no-block", SWITCH], check=True)
         told = state / "progress"
         while not result.exists():
-            state = systemd.state_of(SWITCH)
+            unit = systemd.state_of(SWITCH)
             # Asked in this order, so that one that ends right now has its result.
-            if not state.is_at_work() and not result.exists():
+            if not unit.is_at_work() and not result.exists():
                 raise MigrationError(
-                    f"{SWITCH} ended ({state.result}) before it changed anything. Its last words:\n"
+                    f"{SWITCH} ended ({unit.result}) before it changed anything. Its last words:\n"
                     f"{systemd.last_words(SWITCH)}"
                 )
             if told.exists():
@@ -500,10 +507,11 @@ def run(state: Path) -> int:
     try:
         migration.run()
     # An export that is damaged lacks what it should have.
-    except (MigrationError, OSError, subprocess.SubprocessError, ValueError, KeyError) as reason:
+    except (MigrationError, privileges.WorkError, OSError, subprocess.SubprocessError, ValueError, KeyError) as reason:
         if migration.work.exists():
             shutil.rmtree(migration.work)
-        migration.end(False, str(reason) if isinstance(reason, MigrationError) else repr(reason))
+        known = isinstance(reason, (MigrationError, privileges.WorkError))
+        migration.end(False, str(reason) if known else repr(reason))
         return 1
     return 0
 

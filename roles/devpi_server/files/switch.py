@@ -4,495 +4,60 @@
 before devpi starts at boot.
 
 The journal says how far a switch is. Up to its step `committed`, the way out of any trouble is back: nobody but this
-program talked to the new release until then, because it was tried on a port that nginx does not know. So there is
-nothing in its data that anybody was told to be safe. From that step on, the way out is forward.
+program talked to the new release until then, because it was tried on a socket that root and devpi alone can open. So
+there is nothing in its data that anybody was told to be safe. From that step on, the way out is forward.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import dataclasses
 import errno
 import fcntl
-import hashlib
-import http.client
 import json
 import os
-import re
+import pwd
 import shutil
 import signal
-import socket
-import sqlite3
-import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from devpi_ctl import http as local_http
-from devpi_ctl import sqlite, systemd
+from devpi_ctl import privileges, sqlite, systemd
+from devpi_ctl.errors import SwitchError
+from devpi_ctl.files import SNAPSHOTS, inodes, point, remove, replace_file, settle, write_json
+from devpi_ctl.server import PATIENCE, Front, Server, compare, samples
+from devpi_ctl.snapshot import Amount, Progress, check_room, snapshot
 
 Json = dict[str, Any]
 
-#: In the folder of the data, so that it is on the same file system whatever is mounted where. The role devpi_backup
-#: keeps there what it copies, brings back and moved aside.
-SNAPSHOTS = ".before"
 #: What the unit is told while the new release is tried; in /run, so that no boot finds it.
 TRIAL = Path("/run/systemd/system")
-#: Bytes that stay free on the disk beside what the snapshot takes.
-SPARE = 64 * 1024 * 1024
+TRIAL_SOCKET = "/run/devpi-trial/devpi.sock"
+#: systemd makes the folder for devpi's user, and nobody else passes through it.
+TRIAL_UNIT = f"""[Service]
+Restart=no
+RuntimeDirectory=devpi-trial
+RuntimeDirectoryMode=0700
+Environment=DEVPISERVER_UNIX_SOCKET={TRIAL_SOCKET}
+"""
 RESERVE = 1024 * 1024
-#: Seconds that one answer may take: a mirror may ask its upstream first.
-PATIENCE = 60
-#: The largest file that is installed for a proof.
-LARGEST_SAMPLE = 50 * 1024 * 1024
-SAMPLES = 3
-#: A hard link takes as long as a copy of so many bytes, about.
-LINK = 32 * 1024
-
-
-class SwitchError(Exception):
-    """The switch cannot go on; the message is the reason, for a person."""
-
-
-class PrivateError(SwitchError):
-    """An answer is for those who log in."""
 
 
 class StoppedError(Exception):
     """Somebody or the limit stopped the switch, whatever it was trying; the message is the reason, for a person."""
 
 
-# --- Files that outlive a power loss
-
-
-def write_json(path: Path, content: Json) -> None:
-    """Write a file so that after a power loss there is the old or the new one, and none that is half."""
-    new = path.with_name(path.name + ".new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Let the entries of a folder outlive a power loss."""
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
-def remove(path: Path) -> None:
-    """Remove a file, and nothing where there is none; a power loss does not bring it back."""
-    path.unlink(missing_ok=True)
-    sync_folder(path.parent)
-
-
-def point(link: Path, target: Path) -> None:
-    """Let a symbolic link point elsewhere, in one step."""
-    new = link.with_name(link.name + ".new")
-    new.unlink(missing_ok=True)
-    new.symlink_to(target)
-    new.replace(link)
-    sync_folder(link.parent)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Give a file another content in one step. It keeps its mode and owner."""
-    status = path.stat()
-    new = path.with_name(path.name + ".new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        os.fchown(file.fileno(), status.st_uid, status.st_gid)
-        os.fchmod(file.fileno(), status.st_mode & 0o7777)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    sync_folder(path.parent)
-
-
-def exchange(one: Path, other: Path) -> None:
-    """Exchange two paths of one file system in one step, so that whoever reads always finds something."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    at_cwd, exchange_them = -100, 2
-    if libc.renameat2(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), exchange_them) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(one))
-
-
-def entries_of(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what is in a folder."""
-    with os.scandir(folder) as entries:
-        return list(entries)
-
-
-def entries_of_data(folder: Path, data: Path) -> list[os.DirEntry[str]]:
-    """Return what is in a folder below the data, and belongs to them."""
-    return [entry for entry in entries_of(folder) if folder != data or entry.name != SNAPSHOTS]
-
-
-def inodes(folder: Path) -> dict[str, int]:
-    """Return what is in a folder of data: the inode of each name. It tells one file from another of the same name."""
-    return {entry.name: entry.inode() for entry in entries_of(folder) if entry.name != SNAPSHOTS}
-
-
-def settle(data: Path, beside: Path, wanted: dict[str, int]) -> None:
-    """Move entries between two folders until `data` has those that are wanted. May be interrupted and called again."""
-    for name in {*inodes(data), *wanted}:
-        here, want = inodes(data).get(name), wanted.get(name)
-        if here == want:
-            continue
-        if want is None:
-            (data / name).rename(beside / name)
-        elif here is None:
-            (beside / name).rename(data / name)
-        else:
-            exchange(data / name, beside / name)
-    sync_folder(data)
-    sync_folder(beside)
-
-
-# --- The snapshot
-
-
-class Progress:
-    """How far a stage is, for whoever follows."""
-
-    def __init__(self, state: Path) -> None:
-        self.path = state / "progress"
-        self.said = 0.0
-
-    def stage(self, what: str) -> None:
-        """Tell of a new stage."""
-        print(what, flush=True)
-        # On a disk that is full, the way back matters more than news of it. Who reads never finds half of them.
-        with contextlib.suppress(OSError):
-            new = self.path.with_name(self.path.name + ".new")
-            new.write_text(what)
-            new.replace(self.path)
-        self.said = time.monotonic()
-
-    def far(self, what: str) -> None:
-        """Tell how far the stage is, at most once a second."""
-        if time.monotonic() - self.said >= 1:
-            self.stage(what)
-
-
-def mebibytes(count: int) -> str:
-    """Return bytes as people read them.
-
-    >>> mebibytes(5 * 1024 * 1024)
-    '5.0 MiB'
-    """
-    return f"{count / 1024 / 1024:.1f} MiB"
-
-
-def left(spent: float, done: int, whole: int) -> str:
-    """Return the time that is left of a stage, as soon as that can be said.
-
-    >>> left(10, 1000, 4000), left(1, 1, 4000)
-    (', 30 s left', '')
-    """
-    return f", {spent * (whole - done) / done:.0f} s left" if whole / 20 < done < whole else ""
-
-
-def is_linked(path: Path) -> bool:
-    """Whether what is below a path of the data never changes in place, so that a hard link keeps it.
-
-    devpi writes a release file aside and moves it into place, and unpacks documentation into a new folder. The files at
-    the top and what begins with a dot (the database, the index of the search) are written to.
-    """
-    return not path.name.startswith(".")
-
-
-@dataclasses.dataclass
-class Amount:
-    """What a snapshot takes, or took so far."""
-
-    #: What is copied and what the folders take, on the disk.
-    size: int = 0
-    inodes: int = 0
-    files: int = 0
-    copied: int = 0
-
-    def work(self) -> int:
-        """Return how much there is to do, in bytes."""
-        return self.copied + self.files * LINK
-
-
-def needs(data: Path, progress: Progress) -> Amount:
-    """Return what a snapshot takes."""
-    device = data.stat().st_dev
-    amount = Amount()
-    folders = [(data, False)]
-    while folders:
-        folder, linked = folders.pop()
-        amount.inodes += 1
-        amount.size += folder.stat().st_size
-        for entry in entries_of_data(folder, data):
-            path = Path(entry.path)
-            if entry.is_dir(follow_symlinks=False):
-                if entry.stat(follow_symlinks=False).st_dev != device:
-                    raise SwitchError(f"{path} is a file system of its own: a snapshot needs it on that of {data}.")
-                folders.append((path, linked or is_linked(path)))
-                continue
-            amount.files += 1
-            if not linked:
-                size = entry.stat(follow_symlinks=False).st_size
-                amount.inodes += 1
-                amount.size += size
-                amount.copied += size
-            progress.far(f"count: {amount.files} files, {mebibytes(amount.copied)} to be copied")
-    return amount
-
-
-def check_room(data: Path, progress: Progress) -> Amount:
-    """Return what the snapshot takes. Refuses where that does not fit on the disk."""
-    amount = needs(data, progress)
-    size, count = amount.size, amount.inodes
-    disk = os.statvfs(data)
-    free = disk.f_bavail * disk.f_frsize
-    if free < size + SPARE:
-        raise SwitchError(
-            f"There is not enough room on the disk of {data}: {mebibytes(size + SPARE)} are needed, {mebibytes(free)} "
-            f"are free, {mebibytes(size + SPARE - free)} are missing."
-        )
-    # Some file systems, such as btrfs, do not count inodes.
-    if disk.f_files and disk.f_favail < count:
-        raise SwitchError(f"The disk of {data} has {disk.f_favail} inodes left, {count} are needed.")
-    return amount
-
-
-def snapshot(data: Path, target: Path, whole: Amount, progress: Progress) -> None:
-    """Make a copy of the data of a devpi that does not run: hard links, and copies of what is written to."""
-    done, began = Amount(), time.monotonic()
-
-    def tell(more: int = 0) -> None:
-        progress.far(
-            f"snapshot: {done.files} of {whole.files} files, {mebibytes(done.copied + more)} of "
-            f"{mebibytes(whole.copied)} copied{left(time.monotonic() - began, done.work() + more, whole.work())}"
-        )
-
-    def copy_status(source: Path, new: Path) -> None:
-        status = source.stat()
-        os.chown(new, status.st_uid, status.st_gid)
-        # After chown, which takes the setgid bit away.
-        os.chmod(new, status.st_mode & 0o7777)
-        os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-    def copy_folder(source: Path, new: Path, linked: bool) -> None:
-        new.mkdir(mode=0o700)
-        for entry in entries_of_data(source, data):
-            path, there = Path(entry.path), new / entry.name
-            if not linked and entry.name.endswith(sqlite.COMPANIONS):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                copy_folder(path, there, linked or is_linked(path))
-                continue
-            done.files += 1
-            if linked or entry.is_symlink():
-                os.link(path, there, follow_symlinks=False)
-            elif entry.is_file() and sqlite.is_database(path):
-                try:
-                    sqlite.back_up(path, there, tell)
-                except sqlite3.Error as reason:
-                    raise SwitchError(f"SQLite could not copy {path}: {reason}.") from reason
-                copy_status(path, there)
-                done.copied += there.stat().st_size
-            elif entry.is_file():
-                shutil.copyfile(path, there)
-                copy_status(path, there)
-                done.copied += there.stat().st_size
-            tell()
-        copy_status(source, new)
-
-    copy_folder(data, target, linked=False)
-    progress.stage(f"sync: {done.files} files, {mebibytes(done.copied)} copied, the rest are hard links")
-    # One call for all files, in place of one for each.
-    os.sync()
-
-
 def is_of_another_major(one: Path, other: Path) -> bool:
     """Whether one of two folders of data is of devpi 7 and the other is not."""
-    return (one / sqlite.DATABASE_OF_7).exists() != (other / sqlite.DATABASE_OF_7).exists()
+    return sqlite.is_there(one / sqlite.DATABASE_OF_7) != sqlite.is_there(other / sqlite.DATABASE_OF_7)
 
 
 def release_of(kept: Path) -> Path:
     """Return the release that the data in a snapshot belong to."""
     return Path(json.loads((kept / "release.json").read_text())["release"])
-
-
-# --- What a server says
-
-
-class Server:
-    """A devpi that is asked over HTTP: by itself, or through nginx of this host (`connect` is where that listens)."""
-
-    def __init__(self, url: str, connect: str | None = None) -> None:
-        # Of a socket, links have only a path that counts.
-        self.local = url if url.startswith("unix:") else None
-        self.url = "http://localhost/" if self.local else url.rstrip("/") + "/"
-        self.connect = connect
-
-    def get(self, path: str, accept: str = "*/*") -> tuple[http.client.HTTPMessage, bytes]:
-        """Return the headers and the body of a good answer. Raises SwitchError."""
-        url = urljoin(self.url, path)
-        parts = urlsplit(url)
-        connection: http.client.HTTPConnection
-        if parts.scheme == "https" and not self.local:
-            connection = Nginx(str(parts.hostname), parts.port or 443, self.connect)
-        else:
-            connection = local_http.connection_to(self.local or url, PATIENCE)
-        # With a cookie, nginx of this collection lets devpi answer and takes nothing from a cache.
-        headers = {"Accept": accept, "Cookie": "devpi-switch=1"}
-        try:
-            connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""), headers=headers)
-            answer = connection.getresponse()
-            body = answer.read()
-        except (OSError, http.client.HTTPException) as reason:
-            raise SwitchError(f"{url} gives no answer: {reason}.") from reason
-        finally:
-            connection.close()
-        if answer.status != 200:
-            raise (PrivateError if answer.status == 401 else SwitchError)(f"{url} answers {answer.status}.")
-        return answer.headers, body
-
-    def version(self) -> str:
-        """Return the version that the API says. Raises SwitchError."""
-        headers, body = self.get("+api", "application/json")
-        if parsed(body).get("type") != "apiconfig":
-            raise SwitchError(f"{self.url}+api does not answer as devpi does.")
-        return str(headers.get("X-Devpi-Server-Version"))
-
-    def look(self) -> Json:
-        """Return what must be the same after the switch. Raises SwitchError."""
-        version = self.version()
-        headers, body = self.get("", "application/json")
-        users = parsed(body).get("result")
-        if not isinstance(users, dict):
-            raise SwitchError(f"{self.url} does not list the users.")
-        return {"version": version, "serial": int(headers.get("X-Devpi-Serial") or 0), "users": users}
-
-    def link_to(self, sample: Json) -> str:
-        """Return the URL of a file on the page of its project. Raises SwitchError."""
-        path = f"{sample['index']}/+simple/{sample['project']}/"
-        _headers, body = self.get(path, "text/html")
-        for link in re.findall(r'href="([^"]+)"', body.decode(errors="replace")):
-            url = urljoin(urljoin(self.url, path), link)
-            file, _hash, digest = url.partition("#")
-            if file.endswith(f"/{sample['file']}") and digest == f"sha256={sample['sha256']}":
-                return str(file)
-        raise SwitchError(f"{self.url}{path} does not list {sample['file']} with the hash that it had.")
-
-    def install(self, sample: Json) -> None:
-        """Do what an installer does: read the page, fetch the file, compare its hash. Raises SwitchError."""
-        _headers, body = self.get(self.link_to(sample))
-        if hashlib.sha256(body).hexdigest() != sample["sha256"]:
-            raise SwitchError(f"{sample['file']} of {sample['index']} has another content than before.")
-
-
-class Front(Server):
-    """nginx on the way to a devpi that was asked itself before."""
-
-    def install(self, sample: Json) -> None:
-        """Do what an installer does, up to where nginx wants a login. Raises SwitchError."""
-        with contextlib.suppress(PrivateError):
-            super().install(sample)
-
-
-class Nginx(http.client.HTTPSConnection):
-    """HTTPS to nginx of this host under the name of the index, whatever that name means elsewhere."""
-
-    def __init__(self, host: str, port: int, connect: str | None) -> None:
-        # To this host, where nobody is in between; and a certificate is not what is tried here.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        super().__init__(host, port, timeout=PATIENCE, context=context)
-        self.address, self.tls = connect or host, context
-
-    def connect(self) -> None:
-        """Connect to the address, and ask for the host."""
-        plain = socket.create_connection((self.address, self.port), self.timeout)
-        self.sock = self.tls.wrap_socket(plain, server_hostname=self.host)
-
-
-def parsed(body: bytes) -> Json:
-    """Return JSON as a dictionary, an empty one where it is none."""
-    try:
-        said = json.loads(body)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
-def compare(before: Json, after: Json, other_data: bool) -> None:
-    """Refuse a server that lost something. Data that were made anew have serials and words of their own."""
-    missing = sorted(before["users"].keys() ^ after["users"].keys())
-    if missing:
-        raise SwitchError(f"The users are not those from before the switch: {', '.join(missing)}.")
-    for user, old in before["users"].items():
-        old_indexes, indexes = old.get("indexes", {}), after["users"][user].get("indexes", {})
-        missing = sorted(old_indexes.keys() ^ indexes.keys())
-        if missing:
-            raise SwitchError(f"The indexes of {user} are not those from before the switch: {', '.join(missing)}.")
-        for index, settings in old_indexes.items():
-            for name in [] if other_data else settings.keys() & indexes[index].keys():
-                if settings[name] != indexes[index][name]:
-                    raise SwitchError(f"The setting {name} of {user}/{index} is not that from before the switch.")
-    if not other_data and after["serial"] < before["serial"]:
-        raise SwitchError(f"The serial fell from {before['serial']} to {after['serial']}: changes are missing.")
-
-
-def project_of(file: str) -> str | None:
-    """Return the normalised name of the project of a release file.
-
-    >>> project_of("Some_Thing-1.0-py3-none-any.whl"), project_of("some-thing-1.0.tar.gz"), project_of("a.txt")
-    ('some-thing', 'some-thing', None)
-    """
-    match = re.match(r"([^-]+)-.+\.whl$", file) or re.match(r"(.+)-[^-]+\.(tar\.gz|zip)$", file)
-    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else None
-
-
-def samples(data: Path, server: Server) -> list[Json]:
-    """Return release files that the server can install now, one of each index, from what lies in the data."""
-    found: list[Json] = []
-    for folder in sorted((data / "+files").glob("*/*/+f")):
-        index = "/".join(folder.relative_to(data / "+files").parts[:2])
-        for path in first_files(folder):
-            project = project_of(path.name)
-            if project is None or path.stat().st_size > LARGEST_SAMPLE:
-                continue
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            sample = {"index": index, "project": project, "file": path.name, "sha256": digest}
-            with contextlib.suppress(SwitchError):
-                server.install(sample)
-                found.append(sample)
-                break
-        if len(found) == SAMPLES:
-            break
-    return found
-
-
-def first_files(folder: Path) -> Iterator[Path]:
-    """Return a few files below a folder, without reading all of a large one."""
-    count = 0
-    for path, _folders, files in os.walk(folder):
-        for file in files:
-            yield Path(path) / file
-            count += 1
-            if count == SAMPLES:
-                return
 
 
 def systemctl(*words: str) -> str:
@@ -534,9 +99,6 @@ def await_answer(server: Server, unit: str, seconds: float, progress: Progress, 
         time.sleep(0.2)
 
 
-# --- The switch
-
-
 class Switch:
     """One switch, from its plan to its result."""
 
@@ -552,6 +114,7 @@ class Switch:
         self.unit: str = plan["unit"]
         self.new_data = Path(plan["new_data"]) if plan.get("new_data") else None
         self.new_configuration = Path(plan["new_configuration"]) if plan.get("new_configuration") else None
+        self.account = pwd.getpwnam(plan["user"])
         self.server = Server(plan["api"])
         self.start_timeout = float(plan["start_timeout"])
         self.kept = int(plan.get("kept", 3))
@@ -576,7 +139,7 @@ class Switch:
             raise SwitchError(f"{self.release} has no bin/devpi-server.")
         if self.new_data is not None and self.new_data.stat().st_dev != self.data.stat().st_dev:
             raise SwitchError(f"{self.new_data} has to be on the file system of {self.data}.")
-        self.amount = check_room(self.data, self.progress)
+        self.amount = check_room(self.data, self.account, self.progress)
         self.journal["old_release"] = str(self.current.resolve())
         self.journal["version"] = version_of(self.release)
         self.journal["pauses"] = [unit for unit in plan.get("pauses", []) if systemd.state_of(unit).active == "active"]
@@ -592,7 +155,11 @@ class Switch:
         if not plan.get("compare", True):
             # Older data come back on purpose: they do not have what the present ones have.
             self.journal["before"] = None
-        self.journal["samples"] = samples(self.data, self.server) if self.journal["before"] is not None else []
+        self.journal["samples"] = (
+            privileges.done_as(self.account, lambda _tell: samples(self.data, self.server))
+            if self.journal["before"] is not None
+            else []
+        )
 
     def front(self) -> Server | None:
         """Return the way through nginx, where the plan names one."""
@@ -618,10 +185,10 @@ class Switch:
         for unit in self.journal["pauses"]:
             systemctl("stop", unit)
         systemctl("stop", self.unit)
-        self.place.parent.mkdir(mode=0o711, exist_ok=True)
-        if self.place.parent.is_symlink() or self.place.parent.stat().st_uid != os.geteuid():
-            raise SwitchError(f"{self.place.parent} has to be a folder of root.")
+        privileges.own_folder(self.place.parent, 0o711)
+        # devpi passes through while it makes the snapshot.
         self.place.mkdir(mode=0o700)
+        self.place.chmod(0o711)
         (self.place / "configuration").write_bytes(self.configuration.read_bytes())
         write_json(
             self.place / "release.json",
@@ -629,12 +196,13 @@ class Switch:
         )
         self.step("snapshot")
         if self.new_data is None:
-            snapshot(self.data, self.beside, self.amount, self.progress)
+            snapshot(self.data, self.beside, self.account, self.amount, self.progress)
             self.step("switch", old_data=inodes(self.beside))
         else:
             self.step("switch", old_data=inodes(self.data), new_data=inodes(self.new_data))
             self.new_data.rename(self.beside)
             settle(self.data, self.beside, self.journal["new_data"])
+        self.place.chmod(0o700)
         if self.new_configuration is not None:
             replace_file(self.configuration, self.new_configuration.read_bytes())
         point(self.current, self.release)
@@ -643,14 +211,13 @@ class Switch:
         self.step("committed")
 
     def try_it(self) -> None:
-        """Start the new release where nobody else finds it, and ask it. Raises SwitchError."""
-        # In the folder of devpi's own socket, where nobody else can have made it.
-        path = Path(urlsplit(self.journal["plan"]["api"]).path).with_name("trial.sock")
-        self.trial.parent.mkdir(parents=True, exist_ok=True)
-        self.trial.write_text(f"[Service]\nRestart=no\nEnvironment=DEVPISERVER_UNIX_SOCKET={path}\n")
+        """Start the new release where nobody else reaches it, and ask it. Raises SwitchError."""
+        self.trial.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self.trial.write_text(TRIAL_UNIT)
+        self.trial.chmod(0o644)
         systemctl("daemon-reload")
         systemctl("start", "--no-block", self.unit)
-        tried = Server(f"unix://{path}")
+        tried = Server(f"unix:{TRIAL_SOCKET}")
         self.judge(self.started(tried, "trial"))
         before = self.journal["before"]
         if before is not None:
@@ -659,7 +226,12 @@ class Switch:
                 self.progress.stage(f"trial: install {sample['file']} of {sample['index']}")
                 tried.install(sample)
         systemctl("stop", self.unit)
-        self.journal["serial"] = sqlite.last_serial(self.data)
+        self.journal["serial"] = self.last_serial()
+
+    def last_serial(self) -> int | None:
+        """Return the number of the last change in the data of a devpi that does not run; None where that is unknown."""
+        found: int | None = privileges.done_as(self.account, lambda _tell: sqlite.last_serial(self.data))
+        return found
 
     def started(self, server: Server, what: str) -> str:
         """Return the version of a server that was started, as soon as it answers. Raises SwitchError."""
@@ -696,7 +268,7 @@ class Switch:
     def give_up(self, reason: str) -> None:
         """Go back, or stay where somebody may have been told already that what they wrote is safe."""
         systemctl("stop", self.unit)
-        serial = sqlite.last_serial(self.data)
+        serial = self.last_serial()
         if serial is not None and serial == self.journal["serial"]:
             # From here on, an interrupted switch goes back as well.
             self.step("try")
@@ -839,7 +411,9 @@ def explained(reason: BaseException) -> str:
     """Return a reason as a sentence."""
     if isinstance(reason, OSError) and reason.errno == errno.ENOSPC:
         return f"The disk is full: {reason}."
-    return str(reason) if isinstance(reason, (SwitchError, StoppedError)) else repr(reason)
+    if isinstance(reason, OSError) and reason.filename:
+        return f"{reason.filename}: {reason.strerror}."
+    return str(reason) if isinstance(reason, (SwitchError, StoppedError, privileges.WorkError)) else repr(reason)
 
 
 def outcome(state: Path) -> int:
@@ -849,6 +423,7 @@ def outcome(state: Path) -> int:
 
 def main(state: Path, command: str) -> int:
     """Run a command. Returns the exit status."""
+    os.umask(0o077)
     with (state / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if command == "recover" else 0))

@@ -9,9 +9,11 @@ The scenario `upgrade` of molecule has the rest: a real devpi, systemd and nginx
 from __future__ import annotations
 
 import contextlib
+import importlib
 import itertools
 import json
 import os
+import pwd
 import shutil
 import sqlite3
 import stat
@@ -23,14 +25,22 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible_collections.wheelhouse.devpi.tests.unit.hot_journal import make_hot
 from ansible_collections.wheelhouse.devpi.tests.unit.program import load
 
 PATHS = ("rename", "replace", "unlink", "mkdir")
 PROGRAM = "roles/devpi_server/files/switch.py"
+load(PROGRAM)
+files, snapshot = (importlib.import_module(f"devpi_ctl.{name}") for name in ("files", "snapshot"))
 
 
 class PowerLossError(BaseException):
     """Nothing of the program runs any more."""
+
+
+def done_here(_account: Any, work: Any, told: Any = None) -> Any:
+    """Do the work of another account in this process."""
+    return work(told or (lambda *_given: None))
 
 
 @pytest.fixture
@@ -39,7 +49,9 @@ def switch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     module = load(PROGRAM)
     seen = {"version": "2", "serial": 7, "users": {"root": {"indexes": {"up": {"type": "mirror"}}}}}
     monkeypatch.setattr(module, "TRIAL", tmp_path / "systemd")
-    monkeypatch.setattr(module, "SPARE", 0)
+    monkeypatch.setattr(snapshot, "SPARE", 0)
+    # What is interrupted here is the program as a whole; test_privileges.py has the process of its own.
+    monkeypatch.setattr(module.privileges, "done_as", done_here)
     monkeypatch.setattr(module, "systemctl", lambda *words: "")
     active = module.systemd.State("devpi.service", "active", "running", "success", 0, "0", False, "")
     monkeypatch.setattr(module.systemd, "state_of", lambda unit: active)
@@ -80,8 +92,10 @@ def host(tmp_path: Path) -> Path:
 def plan(host: Path, **more: Any) -> None:
     """Write the plan of a switch from release one to release two."""
     names = {"release": "releases/two", "current": "current", "data": "data", "configuration": "configuration"}
+    user = pwd.getpwuid(os.geteuid()).pw_name
     paths = {name: str(host / path) for name, path in names.items()}
     rest = {
+        "user": user,
         "unit": "devpi.service",
         "api": "unix:///run/none/devpi.sock",
         "start_timeout": "5",
@@ -116,14 +130,46 @@ def spoil(host: Path) -> None:
 
 
 def test_a_snapshot_links_the_files_and_copies_the_database(switch: ModuleType, host: Path) -> None:
-    progress = switch.Progress(host / "state")
-    switch.snapshot(host / "data", host / "copy", switch.check_room(host / "data", progress), progress)
+    progress, account = switch.Progress(host / "state"), pwd.getpwuid(os.geteuid())
+    whole = switch.check_room(host / "data", account, progress)
+    switch.snapshot(host / "data", host / "copy", account, whole, progress)
     file = "+files/root/up/+f/a-1.0.txt"
     assert os.path.samefile(host / "data" / file, host / "copy" / file)
     assert not os.path.samefile(host / "data/.nodeinfo", host / "copy/.nodeinfo")
     assert stat.S_IMODE((host / "copy/+files").stat().st_mode) == 0o2750
     with contextlib.closing(sqlite3.connect(host / "copy/.sqlite")) as database:
         assert database.execute("SELECT serial FROM changelog").fetchall() == [(7,)]
+
+
+def test_a_snapshot_heals_the_database_and_takes_plain_files_along(switch: ModuleType, host: Path) -> None:
+    make_hot(host / "data/.sqlite")
+    (host / "data/+files/root/up/+f/planted.txt").symlink_to("/etc/shadow")
+    (host / "data/.planted").symlink_to("/etc")
+    os.mkfifo(host / "data/+files/fifo")
+    progress, account = switch.Progress(host / "state"), pwd.getpwuid(os.geteuid())
+    whole = switch.check_room(host / "data", account, progress)
+    switch.snapshot(host / "data", host / "copy", account, whole, progress)
+    found = sorted(str(path.relative_to(host / "copy")) for path in (host / "copy").rglob("*") if not path.is_dir())
+    assert found == ["+files/root/up/+f/a-1.0.txt", ".nodeinfo", ".only-old", ".sqlite"]
+    with contextlib.closing(sqlite3.connect(f"file:{host / 'copy/.sqlite'}?mode=ro", uri=True)) as database:
+        assert database.execute("SELECT serial FROM changelog").fetchall() == [(7,)]
+
+
+def test_a_link_in_the_place_of_the_files_is_refused(switch: ModuleType, host: Path) -> None:
+    (host / "data/+files").rename(host / "elsewhere")
+    (host / "data/+files").symlink_to(host / "elsewhere")
+    plan(host)
+    assert switch.run(host / "state", start=True) == 1
+    assert "+files is no folder" in json.loads((host / "state/result.json").read_text())["message"]
+
+
+def test_what_root_keeps_has_to_be_roots(switch: ModuleType, host: Path) -> None:
+    (host / "other").chmod(0o700)
+    (host / "data/.before").symlink_to(host / "other")
+    plan(host)
+    assert switch.run(host / "state", start=True) == 1
+    assert "it has to be a folder of root" in json.loads((host / "state/result.json").read_text())["message"]
+    assert stat.S_IMODE((host / "other").stat().st_mode) == 0o700
 
 
 def test_what_others_keep_beside_the_data_stays_there(
@@ -153,13 +199,14 @@ def test_how_far_a_snapshot_is(switch: ModuleType, host: Path, monkeypatch: pyte
     told: list[str] = []
     progress = switch.Progress(host / "state")
     monkeypatch.setattr(progress, "far", told.append)
-    whole = switch.check_room(host / "data", progress)
-    switch.snapshot(host / "data", host / "copy", whole, progress)
+    account = pwd.getpwuid(os.geteuid())
+    whole = switch.check_room(host / "data", account, progress)
+    switch.snapshot(host / "data", host / "copy", account, whole, progress)
     assert whole.files == len([path for path in (host / "data").rglob("*") if path.is_file()])
     assert any(line.startswith(f"snapshot: {whole.files} of {whole.files} files, ") for line in told)
     assert any(line.startswith("count: ") for line in told)
-    assert switch.left(10, 1000, 4000) == ", 30 s left"
-    assert switch.left(1, 1, 4000) == ""
+    assert snapshot.left(10, 1000, 4000) == ", 30 s left"
+    assert snapshot.left(1, 1, 4000) == ""
 
 
 def test_a_good_switch_keeps_the_data(switch: ModuleType, host: Path) -> None:
@@ -202,7 +249,7 @@ def test_a_power_loss_anywhere_leaves_the_old_or_the_new(
         plan(host, **more)
         left = iter(range(moment))
         with monkeypatch.context() as patch:
-            for place, name in [*((Path, name) for name in PATHS), (os, "link"), (switch, "exchange")]:
+            for place, name in [*((Path, name) for name in PATHS), (os, "link"), (files, "exchange")]:
                 patch.setattr(place, name, losing_power(getattr(place, name), left))
             try:
                 switch.run(host / "state", start=True)
@@ -249,7 +296,7 @@ def test_the_limit_counts_while_a_server_is_asked(
 def test_too_small_a_disk_is_refused_before_anything_changes(
     switch: ModuleType, host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(switch, "SPARE", 1 << 60)
+    monkeypatch.setattr(snapshot, "SPARE", 1 << 60)
     before = found(host)
     plan(host)
     assert switch.run(host / "state", start=True) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,14 @@ def connected(database: Path, mode: str = "rw") -> sqlite3.Connection:
     return sqlite3.connect(f"{database.absolute().as_uri()}?mode={mode}", uri=True, timeout=PATIENCE)
 
 
+def is_there(database: Path) -> bool:
+    """Whether a database is there: a plain file, which devpi's always is, and no link to somebody else's."""
+    try:
+        return stat.S_ISREG(database.lstat().st_mode)
+    except OSError:
+        return False
+
+
 def heal(data: Path) -> list[str]:
     """Undo what a writer that was killed in a commit left half. Returns the names of the databases that had such.
 
@@ -31,7 +40,7 @@ def heal(data: Path) -> list[str]:
     """
     healed = []
     for name in TABLES:
-        if not (data / name).exists():
+        if not is_there(data / name):
             continue
         journal = data / f"{name}-journal"
         was_there = journal.exists()
@@ -63,7 +72,7 @@ def back_up(database: Path, target: Path, tell: Callable[[int], None]) -> None:
 
 def last_serial(data: Path) -> int | None:
     """Return the number of the last change in the data of a devpi that does not run; None where that is unknown."""
-    name = DATABASE_OF_7 if (data / DATABASE_OF_7).exists() else ".sqlite"
+    name = DATABASE_OF_7 if is_there(data / DATABASE_OF_7) else ".sqlite"
     try:
         with contextlib.closing(connected(data / name)) as database:
             found: int | None = database.execute(f"SELECT max(serial) FROM {TABLES[name]}").fetchone()[0]
