@@ -165,7 +165,10 @@ def pages() -> dict[Path, str]:
             name: json.loads((SECURITY / f"{name}.json").read_text())
             for name in ("attacks", "homes", "surface", "units")
         },
-        matrix=json.loads((CHECKOUT / "molecule" / "private" / "matrix.json").read_text()),
+        **{
+            name: json.loads((CHECKOUT / "molecule" / "private" / f"{name}.json").read_text())
+            for name in ("matrix", "reading")
+        },
         readable=readable,
         asked=sorted({how for row in json.loads((SECURITY / "surface.json").read_text()) for how in row["open"]}),
     )

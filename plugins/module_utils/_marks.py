@@ -14,7 +14,7 @@ def whole(content: str, mark: str) -> bytes:
     """Return a file that begins with the mark, or with what says who runs it and then with the mark."""
     first, rest = "", content
     if content.startswith("#!"):
-        first, _, rest = content.partition("\n")
+        first, _newline, rest = content.partition("\n")
         first += "\n"
     return f"{first}# {mark}: what is changed here by hand is lost.\n{rest}".encode()
 

@@ -94,7 +94,7 @@ def service_environment(settings: Settings) -> list[str]:
 
 
 def _split(value: str) -> tuple[str, str]:
-    name, _, path = value.partition("=")
+    name, _equals, path = value.partition("=")
     return name, path
 
 

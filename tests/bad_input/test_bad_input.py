@@ -86,6 +86,7 @@ def test_all_wrong_values_are_named_at_once_and_no_secret(inventory: Path) -> No
     }
     texts = ["devpi_directory=/home/devpi-data", "devpi_max_upload_mib=2g", "devpi_server_outgoing_ports=443,70000"]
     texts += ["devpi_nginx_timeout=1", "devpi_backup_repository=backup", "devpi_layout_users=team"]
+    texts += ["devpi_client_url=devpi.test", "devpi_client_tools=conda"]
     said = refused(inventory, json.dumps(wrong), *texts, options=["-vvv"])
     for sentence in (
         "devpi_server_environment.HTTPS_PROXY has to be one line of text, without single quotes",
@@ -96,7 +97,9 @@ def test_all_wrong_values_are_named_at_once_and_no_secret(inventory: Path) -> No
         "devpi_server_outgoing_ports has 70000",
         "devpi_nginx_timeout is 1: it has to be a whole number from 2",
         "devpi_backup_repository is 'backup'",
-        "devpi_layout_users",
+        "devpi_layout_users[0] is a text",
+        "devpi_client_url is 'devpi.test'",
+        "devpi_client_tools[0] is 'conda'",
     ):
         assert said.count(sentence) == 1
 

@@ -38,6 +38,7 @@ PLAIN = {
     "/t%C3%A9am/dev/": ("téam", "dev"),
     "/team/dev/.metadata": ("team", "dev"),
     "/team/dev/..data": ("team", "dev"),
+    f"/{'x' * 255}/{'y' * 255}/{'z' * 300}": ("x" * 255, "y" * 255),
 }
 ODD = [
     "",
@@ -66,6 +67,8 @@ ODD = [
     "/team/dev%zz",
     "/team/caf\u00e9",
     "/team/\u0394",
+    f"/{'x' * 256}/dev",
+    f"/team/{'x' * 256}/+simple/",
 ]
 #: What comes after an index.
 BELOW = [

@@ -342,5 +342,11 @@ def look(plan: Plan) -> dict[str, object]:
     }
 
 
+def read_plan(text: str) -> Plan:
+    """Return the plan of a JSON. Ansible before 2.19 makes texts of numbers."""
+    given = json.loads(text)
+    return Plan(**{**given, "ports": {variable: int(port) for variable, port in given["ports"].items()}})
+
+
 if __name__ == "__main__":
-    print(json.dumps(look(Plan(**json.loads(sys.argv[1])))))
+    print(json.dumps(look(read_plan(sys.argv[1]))))

@@ -284,5 +284,6 @@ def look(plan: Plan) -> Host:
 
 
 if __name__ == "__main__":
-    given = Plan(**json.loads(sys.argv[1]))
+    words = json.loads(sys.argv[1])
+    given = Plan(**{**words, "port": int(words["port"])})  # Ansible before 2.19 makes texts of numbers.
     print(json.dumps(problems(given, look(given))))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import socket
 import subprocess
@@ -232,3 +233,8 @@ def test_an_nginx_that_is_broken_already_is_told(
     monkeypatch.setattr(program.os, "umask", lambda mask: 0)
     said = program.look(plan)["problems"]
     assert ("unexpected end of file" in str(said)) is not mine
+
+
+def test_ports_that_ansible_made_texts_of_are_numbers(program: ModuleType, plan: Any) -> None:
+    given = {**vars(plan), "ports": {"devpi_nginx_http_port": "80", "devpi_nginx_https_port": "443"}}
+    assert program.default_ports(program.read_plan(json.dumps(given)), program.Configuration(plan.etc)) == [80, 443]

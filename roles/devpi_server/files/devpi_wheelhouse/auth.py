@@ -28,7 +28,7 @@ from pyramid.response import Response
 from devpi_wheelhouse import paths
 from devpi_wheelhouse.bounded import Guesses, Recent, Secrets, network_of
 from devpi_wheelhouse.identity import Asker, Passwords, is_unlimited
-from devpi_wheelhouse.indexes import Indexes
+from devpi_wheelhouse.indexes import Indexes, Inheritance
 from devpi_wheelhouse.rules import Rules, RulesFile, Unreadable
 
 ROUTE = "/+wheelhouse/auth"
@@ -82,6 +82,7 @@ class Visit:
     def __init__(self, judge: Judge, question: Question, rules: Rules, request: Any) -> None:
         self._judge, self._question, self._rules = judge, question, rules
         self._asker = Asker(request, question.login, judge.passwords)
+        self._indexes = Indexes(request.registry["xom"], judge.inheritance)
         self._hook = request.registry["xom"].config.hook
         self._request = request
         self._is_known = False
@@ -109,7 +110,7 @@ class Visit:
         if SEARCH.fullmatch(path) and rules.readers:
             # It finds in all of them.
             self._check_somebody()
-            self._check_readers(self._private(self._judge.indexes.all()))
+            self._check_readers(self._private(self._indexes.all()))
         elif private:
             self._check_readers(private)
         else:
@@ -119,7 +120,7 @@ class Visit:
 
     def _private(self, indexes: Iterable[str]) -> list[str]:
         """Return what is private of some indexes and all that they inherit: what they show is as private as each."""
-        found = dict.fromkeys(name for index in indexes for name in self._judge.indexes.with_bases(index))
+        found = dict.fromkeys(name for index in indexes for name in self._indexes.with_bases(index))
         return [name for name in found if self._rules.rule_of(name)]
 
     def _is_for_anybody(self, path: str, index: str, private: list[str]) -> bool:
@@ -166,7 +167,7 @@ class Visit:
         for index in private:
             identity = self._identity(index)
             names = frozenset({identity.username, *(f":{group}" for group in identity.groups)})
-            if self._question.reads and self._judge.indexes.stage(index) is not None and not self._may_read(index):
+            if self._question.reads and self._indexes.exists(index) and not self._may_read(index):
                 raise Refused(403)
             if not self._rules.lets_in(index, names):
                 raise Refused(403)
@@ -184,10 +185,10 @@ class Visit:
         elif index:
             concerned = [index]
         else:
-            concerned = self._judge.indexes.of_user(user) if user else list(self._judge.indexes.all())
+            concerned = self._indexes.names_of_user(user) if user else list(self._indexes.all())
         for name in concerned:
             self._identity(name)
-            if self._judge.indexes.stage(name) is not None and not self._may_read(name):
+            if self._indexes.exists(name) and not self._may_read(name):
                 raise Refused(403)
         if self._reads_nowhere():
             raise Refused(403)
@@ -203,13 +204,13 @@ class Visit:
 class Judge:
     """Answers nginx, and remembers for that who guesses and who does not."""
 
-    def __init__(self, xom: Any, rules: RulesFile) -> None:
+    def __init__(self, rules: RulesFile) -> None:
         self._rules = rules
         self.secrets = Secrets()
         self.passwords = Passwords(self.secrets)
         self.guesses = Guesses()
         self.good: Recent[bytes, bool] = Recent(MOST_LOGINS, LOGIN_SECONDS)
-        self.indexes = Indexes(xom)
+        self.inheritance = Inheritance()
 
     def status(self, request: Any) -> int:
         """Return the status that answers a question of nginx."""
@@ -237,6 +238,6 @@ def view(request: Any) -> Response:
 
 def add(pyramid_config: Any, rules: RulesFile) -> None:
     """Add the route to devpi."""
-    pyramid_config.registry["devpi_wheelhouse_judge"] = Judge(pyramid_config.registry["xom"], rules)
+    pyramid_config.registry["devpi_wheelhouse_judge"] = Judge(rules)
     pyramid_config.add_route("devpi_wheelhouse_auth", ROUTE)
     pyramid_config.add_view(view, route_name="devpi_wheelhouse_auth", request_method="GET")

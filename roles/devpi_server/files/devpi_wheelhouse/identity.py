@@ -71,8 +71,17 @@ def request_at(request: Any, index: str, login: dict[str, str]) -> Any:
 
 
 def is_unlimited(identity: Any) -> bool:
-    """Whether somebody is the same at every index: they logged in by a password, or by what devpi gave for one."""
-    return type(identity) is CredentialsIdentity
+    """Whether somebody is the same at every index: by a password, what devpi gave for one, or a token for all indexes.
+
+    Only for what is known to be so: of tokens, those whose restrictions devpi-tokens can read.
+    """
+    if type(identity) is CredentialsIdentity:
+        return True
+    try:
+        restrictions = identity.restrictions
+        return not any(list(restrictions.get(name, ())) for name in ("indexes", "allowed"))
+    except (AttributeError, ValueError, KeyError):
+        return False
 
 
 class Asker:

@@ -11,6 +11,10 @@ STRAY = re.compile(r"%(?![0-9A-Fa-f]{2})")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
 
 
+#: Characters of a name of a user or an index. devpi keeps in memory what it was asked for, and strangers ask.
+MOST_NAME = 255
+
+
 class OddPath(Exception):
     """A path that two programs could read in two ways."""
 
@@ -19,7 +23,8 @@ def plain(uri: str) -> str:
     """Return the decoded path of a request's URI, whose characters stand for bytes (latin-1).
 
     devpi reads the path as it was sent, and nginx made it plain: both must find the same index in it. Raises OddPath
-    where that is not certain: empty and dot segments, other encodings than UTF-8, control characters.
+    where that is not certain: empty and dot segments, other encodings than UTF-8, control characters,
+    and names of users and indexes that are longer than any is.
     """
     raw = re.split(r"[?#]", uri, maxsplit=1)[0]
     if not raw.startswith("/") or STRAY.search(raw):
@@ -28,7 +33,10 @@ def plain(uri: str) -> str:
         path = urllib.parse.unquote_to_bytes(raw.encode("latin-1")).decode()
     except UnicodeError:
         raise OddPath from None
-    if "//" in path or {".", ".."} & set(path.split("/")) or CONTROL.search(path):
+    parts = path.split("/")
+    if "//" in path or {".", ".."} & set(parts) or CONTROL.search(path):
+        raise OddPath
+    if any(len(name) > MOST_NAME for name in parts[1:3]):
         raise OddPath
     return path
 

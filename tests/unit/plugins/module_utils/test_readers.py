@@ -49,6 +49,10 @@ def test_nothing_of_this_process_reaches_a_tool(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_file_is_the_tool_s_alone_and_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # In a folder that no test beside this one uses.
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(_readers.tempfile, "tempdir", str(temporary))
     said = said_by('stat --format=%a "$4"; cat "$4"; echo "$4" >&2; exit 1', tmp_path, monkeypatch)
     assert said == "600 a = 1 the file"
-    assert not list(Path(_readers.tempfile.gettempdir()).glob("tmp*.toml"))
+    assert list(temporary.iterdir()) == []
