@@ -7,7 +7,8 @@
 
 Run as root on the host of the index. In each round three files are asked for at once: of each, one client hangs up
 within 20 ms, and two others must get it whole, by its hash and in time. Then files are wrong in every way: nobody gets
-one as complete, nothing keeps it, and whoever asks after the upstream was repaired gets the right one.
+one as complete, nothing keeps it, and whoever asks after the upstream was repaired gets the right one. And files are
+documents: a browser saves them.
 """
 
 from __future__ import annotations
@@ -178,6 +179,27 @@ def wrong_files(checks: Checks, front: Front) -> None:
     checks.expect("types", [one[1]["Content-Type"] for one in (cold, warm)], ["application/octet-stream"] * 2)
 
 
+def no_documents(checks: Checks, front: Front) -> None:
+    """A browser saves a file, cold or warm, with a hash (+f) or without (+e), whatever its upstream says of it."""
+    page = "<script>document.title = 'evil'</script>"
+    wanted = ("application/octet-stream", "attachment", "nosniff", "sandbox; default-src 'none'")
+    for kind, hashes in (("text/html", True), ("application/javascript", True), ("text/html", False)):
+        project = f"{kind.rpartition('/')[2]}{hashes}".lower()
+        front.behave(projects={project: {f"{project}-1.0.tar.gz": page}}, hashes=hashes, file_type=kind)
+        path = f"/{INDEX}/+simple/{project}/"
+        url = urljoin(path, json.loads(front.ask(path)[2])["files"][0]["url"]).partition("#")[0]
+        for asked in (url, f"{url}?x=1", url):
+            status, headers, content = front.ask(
+                asked, Accept="text/html", Cookie="auth_tkt=x", **{"User-Agent": "Mozilla/5.0"}
+            )
+            names = ("Content-Type", "Content-Disposition", "X-Content-Type-Options", "Content-Security-Policy")
+            said = tuple(headers[name] for name in names)
+            checks.expect(f"{asked} as {kind}", (status, content.decode(), said), (200, page, wanted))
+    # What is no text, and what a line feed ends.
+    for odd in ("/root/%ff%fe/x", f"/{INDEX}/+simple/far%0A", f"/{INDEX}/+f/%c0%af/x", "/root%0a"):
+        checks.expect(odd, front.ask(odd)[0], 400)
+
+
 def left_behind(checks: Checks, began: int) -> None:
     """Nothing is left of what was on its way, and Lua has no error to tell."""
     time.sleep(2.5)
@@ -196,6 +218,7 @@ def main() -> int:
     front.make_index()
     hang_ups(checks, front, int(rounds[0]) if rounds else 67)
     wrong_files(checks, front)
+    no_documents(checks, front)
     left_behind(checks, began)
     return checks.report()
 

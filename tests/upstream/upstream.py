@@ -40,7 +40,8 @@ class Behaviour:
     that has the files. ``files_elsewhere`` has the URL for single files. ``hash_kind`` is what the hashes are,
     and ``hashless`` names the files without.
     ``serial`` is sent with each page, and changes by ``serial_step`` each time. ``unknown_status`` is the answer for a
-    project or a file that is not there. ``content_type`` overrides the right one, ``etag`` is sent with each page.
+    project or a file that is not there. ``content_type`` overrides the right one of pages and
+    ``file_type`` that of files, ``etag`` is sent with each page.
     ``login`` is the user and the password (``user:password``) without which the answer is 401.
     ``html_base`` is what the ``<base href>`` of HTML pages says; their links then are relative to it. ``redirects``
     maps paths to where they lead.
@@ -63,6 +64,7 @@ class Behaviour:
     serial_step: int = 0
     unknown_status: int = 404
     content_type: str = ""
+    file_type: str = "application/octet-stream"
     etag: str = ""
     login: str = ""
     html_base: str = ""
@@ -201,7 +203,7 @@ class Handler(BaseHTTPRequestHandler):
         for files in behaviour.projects.values():
             if name in files:
                 content = behaviour.lies.get(name, files[name])
-                self._reply(200, content, "application/octet-stream", cut_off=name in behaviour.cut_off)
+                self._reply(200, content, behaviour.file_type, cut_off=name in behaviour.cut_off)
                 return
         self._reply(behaviour.unknown_status, "no such file", "text/plain")
 
