@@ -20,7 +20,7 @@ down: ## Remove the disposable hosts of make site
 lock: setup ## Write all locks anew, with the newest versions
 	@tools/lock
 
-test: setup ## Everything: lint, unit, docs, gates on the oldest and newest ansible-core, molecule and benches (50 minutes)
+test: setup ## Everything: lint, unit, docs, gates on the oldest and newest ansible-core, molecule and benches (40 minutes)
 	@tests/run
 
 test-fast: setup ## What takes less than a minute: lint, unit and consistency

@@ -130,7 +130,7 @@ def _listeners(address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int
             continue
         for row in rows:
             _number, local, _remote, state, *rest = row.split()
-            place, _, local_port = local.partition(":")
+            place, _rest, local_port = local.partition(":")
             if state == LISTEN and int(local_port, 16) == port and _mapped(_address(place)) in wanted:
                 yield int(rest[3])
 

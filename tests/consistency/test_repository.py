@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -104,3 +105,43 @@ def test_supported_versions_of_ansible_core_agree() -> None:
     readme = (CHECKOUT / "README.md").read_text()
     assert oldest in readme
     assert newest in readme
+
+
+def test_python_is_as_the_sanity_tests_want_it() -> None:
+    """What ansible-test refuses on a gate and linters do not, told before somebody waits for a gate."""
+    beside = (
+        "molecule",
+        "tools",
+        *(f"tests/{part}" for part in ("bad_input", "bench", "consistency", "gates", "hosts")),
+    )
+
+    def wrong(node: ast.AST, name: str) -> str | None:
+        in_plugins, in_modules = (
+            name.startswith("plugins/"),
+            name.startswith(("plugins/modules/", "plugins/module_utils/")),
+        )
+        if isinstance(node, ast.Name) and node.id == "_" and isinstance(node.ctx, ast.Store):
+            return "call it _name, not _"
+        if isinstance(node, ast.arg) and node.arg == "_":
+            return "call it _name, not _"
+        if in_plugins and isinstance(node, ast.Assert):
+            return "raise AssertionError"
+        if (
+            in_modules
+            and isinstance(node, ast.Call)
+            and ast.unparse(node.func) in {"subprocess.run", "subprocess.Popen"}
+        ):
+            return "call run_command of the module"
+        return None
+
+    found = []
+    for path in files():
+        name = path.relative_to(CHECKOUT).as_posix()
+        if path.suffix == ".py" and not name.startswith(tuple(f"{folder}/" for folder in beside)):
+            lines = path.read_text().splitlines()
+            for node in ast.walk(ast.parse("\n".join(lines))):
+                problem = wrong(node, name)
+                number = getattr(node, "lineno", 0)
+                if problem and "pylint: disable" not in lines[number - 1]:
+                    found.append(f"{name}:{number}: {problem}")
+    assert found == []

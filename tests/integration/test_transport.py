@@ -33,7 +33,12 @@ def _config(devpi: Devpi, upstreams: dict[str, Upstream]) -> Iterator[Path]:
     devpi.run(devpi_index, name="root/dev", acl_upload=["root"])
     devpi.run(devpi_index, name="root/mirror", type="mirror", mirror_url=upstreams["old"].simple_url)
     devpi.ask("root/mirror/+simple/alpha/", accept=SIMPLE_JSON)
-    told = {"devpi_url": devpi.url, "devpi_root_password": ROOT_PASSWORD, "devpi_folder": str(devpi.folder)}
+    told = {
+        "devpi_upstream": str(CHECKOUT / "tests/upstream/upstream.py"),
+        "devpi_url": devpi.url,
+        "devpi_root_password": ROOT_PASSWORD,
+        "devpi_folder": str(devpi.folder),
+    }
     CONFIG.write_text(json.dumps(told))
     yield CONFIG
     CONFIG.unlink()

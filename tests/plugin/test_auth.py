@@ -330,7 +330,7 @@ class TestGuesses:
     def test_right_logins_are_no_guesses(self, shared: Devpi) -> None:
         login = shared.token("alice")
         assert {
-            shared.answer(PRIVATE[0], login, address="198.51.100.3", rate="0.1").status_code for _ in range(50)
+            shared.answer(PRIVATE[0], login, address="198.51.100.3", rate="0.1").status_code for _time in range(50)
         } == {204}
 
 

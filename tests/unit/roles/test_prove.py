@@ -63,7 +63,7 @@ class FakeIndex:
             self.index, self.file = None, b""
             return 201, b"{}"
         if name == "POST /":
-            _, _, after = (body or b"").partition(b'filename="wheelhouse_proof-1.0-py3-none-any.whl"')
+            _part, _other, after = (body or b"").partition(b'filename="wheelhouse_proof-1.0-py3-none-any.whl"')
             self.file = after.partition(b"\r\n\r\n")[2][: len(self.program.make_wheel())]
             return 200, b""
         if name.startswith("GET /+simple/"):

@@ -75,7 +75,8 @@ def is_unlimited(identity: Any) -> bool:
 
     Only for what is known to be so: of tokens, those whose restrictions devpi-tokens can read.
     """
-    if type(identity) is CredentialsIdentity:
+    # One that is derived from it may be limited.
+    if type(identity) is CredentialsIdentity:  # pylint: disable=unidiomatic-typecheck
         return True
     try:
         restrictions = identity.restrictions

@@ -44,11 +44,11 @@ class Indexes:
 
     def exists(self, index: str) -> bool:
         """Whether there is an index (USER/INDEX)."""
-        user, _, name = index.partition("/")
+        user, _slash, name = index.partition("/")
         return name in self.of_user(user)
 
     def _bases(self, index: str) -> list[str]:
-        user, _, name = index.partition("/")
+        user, _slash, name = index.partition("/")
         return list(self.of_user(user).get(name, {}).get("bases", ()))
 
     def with_bases(self, index: str) -> tuple[str, ...]:

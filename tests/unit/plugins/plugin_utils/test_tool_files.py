@@ -180,8 +180,8 @@ def anything(chance: random.Random, depth: int = 0) -> Any:
     ]
     if depth < 3:
         makers += [
-            lambda: [anything(chance, depth + 1) for _ in range(chance.randrange(4))],
-            lambda: {text(): anything(chance, depth + 1) for _ in range(chance.randrange(4))},
+            lambda: [anything(chance, depth + 1) for _time in range(chance.randrange(4))],
+            lambda: {text(): anything(chance, depth + 1) for _time in range(chance.randrange(4))},
         ]
     return chance.choice(makers)()
 
@@ -189,8 +189,8 @@ def anything(chance: random.Random, depth: int = 0) -> Any:
 def test_whatever_toml_does_not_refuse_comes_back() -> None:
     chance = random.Random(18)
     came_back = 0
-    for _ in range(4000):
-        table = {chance.choice("abc"): anything(chance) for _ in range(3)}
+    for _time in range(4000):
+        table = {chance.choice("abc"): anything(chance) for _time in range(3)}
         try:
             text = toml(table, "options")
         except ValueError:
@@ -204,7 +204,7 @@ def test_whatever_toml_does_not_refuse_comes_back() -> None:
 def test_whatever_ini_does_not_refuse_comes_back() -> None:
     chance = random.Random(19)
     came_back = 0
-    for _ in range(8000):
+    for _time in range(8000):
         value = anything(chance, 2)
         try:
             found = read_pip({"no-binary": value, "log": "next"})["global"]
