@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import http.client
 import json
 import shutil
 import signal
@@ -109,7 +108,7 @@ def changed(path: Path, text: str) -> Iterator[None]:
 
 def ask(path: str, login: str, accept: str = "text/html") -> tuple[int, bytes]:
     """Ask devpi with a login of before."""
-    connection = http.client.HTTPConnection("127.0.0.1", 3141, timeout=60)
+    connection = uploads.devpi()
     connection.request("GET", path, headers={"X-Devpi-Auth": login, "Accept": accept})
     answer = connection.getresponse()
     return answer.status, answer.read()
@@ -206,7 +205,7 @@ def with_token() -> str:
     version = f"1.{time.time_ns()}"
     fields = {":action": "file_upload", "name": "tokened", "version": version, "filetype": "bdist_wheel"}
     headers = {"Authorization": f"Basic {token}", "Content-Type": "multipart/form-data; boundary=devpi"}
-    connection = http.client.HTTPConnection("127.0.0.1", 3141, timeout=60)
+    connection = uploads.devpi()
     wheel = make_wheel("tokened", version, KEPT)
     connection.request("POST", uploads.INDEX, uploads.form(fields, wheel), headers)
     wheel.unlink()

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import http.client
 import json
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -20,9 +21,17 @@ PASSWORD = "the password of the team"
 INDEX = "/team/dev/"
 
 
+def devpi() -> http.client.HTTPConnection:
+    """Return a connection to devpi itself."""
+    connection = http.client.HTTPConnection("localhost", timeout=60)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect("/run/devpi/devpi.sock")
+    return connection
+
+
 def login(user: str, password: str) -> str:
     """Return what opens the API, as a client would keep it."""
-    connection = http.client.HTTPConnection("127.0.0.1", 3141, timeout=60)
+    connection = devpi()
     body = json.dumps({"user": user, "password": password})
     connection.request("POST", "/+login", body, {"Accept": "application/json", "Content-Type": "application/json"})
     answer = connection.getresponse()
@@ -43,7 +52,7 @@ def form(fields: dict[str, str], wheel: Path) -> bytes:
 def main(project: str, count: int, kept: Path) -> None:
     """Upload, and write down."""
     token, stop = login("team", PASSWORD), kept.with_name(kept.name + ".stop")
-    connection = http.client.HTTPConnection("127.0.0.1", 3141, timeout=60)
+    connection = devpi()
     number = 0
     with tempfile.TemporaryDirectory() as folder, kept.open("a") as acknowledged:
         while number < count if count else not stop.exists():

@@ -25,7 +25,7 @@ SEVEN = ("--extra-vars", "devpi_server_lock=devpi-server-7.txt")
 EXPORT = "/var/lib/devpi/.before/migrate/export"
 STATE = "/var/lib/devpi-migrate"
 READ_ONLY = "/run/devpi-read-only"
-ASK_API = r"import urllib.request; urllib.request.urlopen(\"http://127.0.0.1:3141/+api\")"
+ASK_API = r"import socket; socket.socket(socket.AF_UNIX).connect(\"/run/devpi/devpi.sock\")"
 HOSTS = CHECKOUT / "tests/hosts/hosts"
 #: Longer than any stage takes on a machine that is busy.
 PATIENCE = 900
@@ -77,9 +77,8 @@ def until_stage(stage: str) -> None:
 def version() -> str:
     """Return the version of devpi that answers on the host."""
     return on_host(
-        """python3 -c 'from urllib.request import Request, urlopen
-asked = Request("http://127.0.0.1:3141/+api", headers={"Accept": "application/json"})
-print(urlopen(asked, timeout=60).headers["X-Devpi-Server-Version"])'"""
+        """curl --silent --fail --max-time 60 --output /dev/null --header 'Accept: application/json' \
+--unix-socket /run/devpi/devpi.sock --write-out '%header{x-devpi-server-version}' http://localhost/+api"""
     )
 
 

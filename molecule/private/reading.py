@@ -17,13 +17,13 @@ import math
 import os
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.parse
-import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,7 +33,7 @@ from checks import Checks
 from make_wheel import make_wheel
 
 DOMAIN = "private.test"
-PORT = 3141
+SOCKET = "/run/devpi/devpi.sock"
 CA = "/etc/devpi-ca/ca.crt"
 ROOT_PASSWORD = Path("/etc/devpi/root-password")
 TLS = ssl.create_default_context(cafile=CA)
@@ -66,13 +66,14 @@ def ask(
 
 def as_root(method: str, path: str, content: object = None) -> Any:
     """Ask devpi itself on this host as root, as the roles do. Returns the result."""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{PORT}{path}",
-        None if content is None else json.dumps(content).encode(),
-        {"Accept": JSON, "Content-Type": JSON, **basic("root", ROOT_PASSWORD.read_text().strip())},
-        method=method,
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    connection = http.client.HTTPConnection("localhost", timeout=60)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(SOCKET)
+    headers = {"Accept": JSON, "Content-Type": JSON, **basic("root", ROOT_PASSWORD.read_text().strip())}
+    connection.request(method, path, None if content is None else json.dumps(content).encode(), headers)
+    with connection.getresponse() as answer:
+        if answer.status >= 400:
+            raise SystemExit(f"{method} {path}: {answer.status} {answer.read()[:300]!r}")
         return json.load(answer).get("result")
 
 

@@ -56,7 +56,7 @@ AGED = 3.2
 #: Part of the names of the clients, by which their lines are found in the log.
 RUN = time.time_ns()
 LOG = Path("/var/log/nginx/devpi.access.log")
-INSIDE = "127.0.0.1:3142"
+INSIDE = Path("/run/devpi-nginx/inside.sock")
 
 
 def raw(path: str, **headers: str) -> tuple[http.client.HTTPMessage, bytes]:
@@ -153,9 +153,11 @@ def unchanged_page(checks: Checks) -> tuple[str, float]:
     checks.expect("files of the old page", len(listed), 2)
     login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     headers = {"Authorization": f"Basic {login}", "Accept": "application/json"}
-    past_nginx = urllib.request.Request("http://127.0.0.1:3141/team/base/quiet/1.0", headers=headers, method="DELETE")
-    with urllib.request.urlopen(past_nginx, timeout=60) as answer:
-        checks.expect("deletion past nginx", answer.status, 200)
+    past_nginx = http.client.HTTPConnection("localhost", timeout=60)
+    past_nginx.sock = socket.socket(socket.AF_UNIX)
+    past_nginx.sock.connect("/run/devpi/devpi.sock")
+    past_nginx.request("DELETE", "/team/base/quiet/1.0", headers=headers)
+    checks.expect("deletion past nginx", past_nginx.getresponse().status, 200)
     time.sleep(AGED)
     checks.expect("files after it", [name.split("-")[1] for name in file_names(ask(path)[2])], ["2.0"])
     return path, time.monotonic()
@@ -231,13 +233,18 @@ def protocols(checks: Checks) -> None:
 
 def status_page(checks: Checks) -> None:
     """The state of nginx is shown to its own host alone."""
-    with urllib.request.urlopen(f"http://{INSIDE}/nginx_status", timeout=10) as answer:
-        checks.expect("state of nginx", b"Active connections" in answer.read(), True)
+    connection = http.client.HTTPConnection("localhost", timeout=10)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(INSIDE))
+    connection.request("GET", "/nginx_status")
+    checks.expect("state of nginx", b"Active connections" in connection.getresponse().read(), True)
     checks.expect("state of nginx from outside", ask("/nginx_status")[0], 404)
-    listening = subprocess.run(
-        ["ss", "-Hltn", f"sport = :{INSIDE.partition(':')[2]}"], capture_output=True, text=True, check=True
+    folder = INSIDE.parent.stat()
+    checks.expect(
+        "who passes to the state",
+        (folder.st_uid, INSIDE.parent.group(), oct(folder.st_mode)),
+        (0, "www-data", "0o40750"),
     )
-    checks.expect("addresses of the state", {line.split()[3] for line in listening.stdout.splitlines()}, {INSIDE})
 
 
 def limits(checks: Checks, login_rate: int, connections: int) -> None:

@@ -120,8 +120,11 @@ def systemctl(*words: str) -> None:
 
 def answers() -> bool:
     """Whether devpi itself answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", 3141, timeout=2)
+    connection = http.client.HTTPConnection("localhost", timeout=2)
     try:
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(2)
+        connection.sock.connect("/run/devpi/devpi.sock")
         connection.request("GET", "/+api")
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):

@@ -3,21 +3,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Nobody gets a page that was made for somebody else, in whatever order they ask; and what may be kept is kept.
 
-A server that writes on each page who asked for it stands in for devpi, whose port must be free.
+A server that writes on each page who asked for it stands in for devpi, whose socket must be free.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import socket
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 from checks import Checks
 from front import JSON_TYPE, ask
 
+SOCKET = Path("/run/devpi/devpi.sock")
 PAGE = "/team/public/+simple/kept/"
 #: devpi has another page for browsers, with buttons. Whoever asks for JSON gets the same, whatever the agent.
 BROWSER = {"User-Agent": "Mozilla/5.0", "Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -74,6 +77,20 @@ class Devpi(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+class SocketServer(ThreadingHTTPServer):
+    """A server that listens at SOCKET."""
+
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        """Bind, without a look-up of a host name."""
+        self.socket.bind(str(SOCKET))
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Answer. The client of a unix socket has no address."""
+        super().finish_request(request, ("localhost", 0))
+
+
 def requests_for(path: str, times: int, headers: dict[str, str] | None = None) -> int:
     """Ask for a page so many times. Returns how many requests for it devpi got; nginx asks for the serial as well."""
     before = len(Devpi.asked)
@@ -84,7 +101,9 @@ def requests_for(path: str, times: int, headers: dict[str, str] | None = None) -
 
 def main() -> int:
     """Returns the exit status."""
-    server = ThreadingHTTPServer(("127.0.0.1", 3141), Devpi)
+    SOCKET.unlink(missing_ok=True)
+    server = SocketServer(("", 0), Devpi)
+    SOCKET.chmod(0o660)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     checks = Checks()
     for number, order in enumerate(itertools.permutations(WHO)):

@@ -3,8 +3,8 @@
 set -euo pipefail
 main_pid() { systemctl show --property=MainPID --value devpi; }
 uptime() { echo $(($(cut -d. -f1 /proc/uptime) - $(systemctl show --property=ActiveEnterTimestampMonotonic --value devpi) / 1000000)); }
-port=$(sed -n 's/^ *port: //p' /etc/devpi/devpi-server.yml)
-answers() { curl --silent --max-time 5 --header 'Accept: application/json' "http://127.0.0.1:$port/+api" | grep apiconfig >/dev/null; }
+socket=$(sed -n 's/^ *unix-socket: //p' /etc/devpi/devpi-server.yml)
+answers() { curl --silent --max-time 5 --header 'Accept: application/json' --unix-socket "$socket" http://localhost/+api | grep apiconfig >/dev/null; }
 old=$(main_pid)
 trap 'kill -CONT "$old" 2>/dev/null || [ $? = 1 ]' EXIT  # 1 is that it is gone.
 

@@ -38,7 +38,7 @@ HANGS = "#!/bin/sh\nexec sleep 1000\n"
 DAMAGES = f"#!/bin/sh\ncd {DATA} && rm .nodeinfo && echo nonsense > .sqlite && touch .new\nexit 3\n"
 FILLS = f"#!/bin/sh\ncat /dev/zero > {DATA}/fill\nexit 3\n"
 LIES = """#!/usr/bin/python3
-import http.server, os
+import http.server, os, socket
 class Liar(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         api = self.path == "/+api"
@@ -48,7 +48,13 @@ class Liar(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["DEVPISERVER_PORT"])), Liar).serve_forever()
+class Local(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_UNIX
+    def server_bind(self):
+        self.socket.bind(self.server_address)
+    def finish_request(self, request, client_address):
+        Liar(request, ("localhost", 0), self)
+Local(os.environ["DEVPISERVER_UNIX_SOCKET"], Liar).serve_forever()
 """
 
 
@@ -96,8 +102,7 @@ def start(release: Path, **more: Any) -> None:
         "new_configuration": None,
         "unit": "devpi.service",
         "pauses": ["devpi-health.timer"],
-        "api": "http://127.0.0.1:3141",
-        "trial_port": 3140,
+        "api": "unix:///run/devpi/devpi.sock",
         "front": {"url": f"https://{index.DOMAIN}", "connect": "127.0.0.1"},
         "start_timeout": 180,
         "limit": 600,
@@ -194,7 +199,7 @@ def row(what: str, other_release: str = "the new release") -> dict[str, Any]:
     seen = told()
     lost = index.lost()
     runs = CURRENT.resolve()
-    _status, body = index.ask("GET", "/+status", headers={"Accept": "application/json"}, port=3141)
+    _status, body = index.ask("GET", "/+status", headers={"Accept": "application/json"}, of="devpi")
     said = json.loads(body)["result"]["versioninfo"]["devpi-server"]
     release = "the release before" if str(runs) == begun["release"] else other_release
     if said != version_of(runs):
@@ -254,7 +259,7 @@ def small_disk() -> Iterator[None]:
 def await_devpi() -> None:
     """Wait until devpi answers."""
     end = time.monotonic() + 180
-    while index.ask("GET", "/+api", port=3141)[0] != 200:
+    while index.ask("GET", "/+api", of="devpi")[0] != 200:
         if time.monotonic() > end:
             raise SystemExit("devpi does not answer.")
         time.sleep(0.2)

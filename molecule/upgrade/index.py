@@ -34,15 +34,19 @@ NOTHING = {"installs": 0, "failed_installs": 0, "uploads": 0, "pause": 0.0, "fai
 
 
 def ask(
-    method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None, port: int = 443
+    method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None, of: str = "nginx"
 ) -> tuple[int, bytes]:
-    """Return the status and the body of an answer; 0 where there is none. By nginx, or directly by another port."""
-    connection = http.client.HTTPConnection(DOMAIN, port, timeout=70)
+    """Return the status and the body of an answer; 0 where there is none. By nginx, or of devpi itself."""
+    connection = http.client.HTTPConnection(DOMAIN, timeout=70)
     try:
-        connection.sock = socket.create_connection(("127.0.0.1", port), 70)
-        if port == 443:
+        if of == "nginx":
             context = ssl.create_default_context(cafile="/etc/devpi-ca/ca.crt")
-            connection.sock = context.wrap_socket(connection.sock, server_hostname=DOMAIN)
+            plain = socket.create_connection(("127.0.0.1", 443), 70)
+            connection.sock = context.wrap_socket(plain, server_hostname=DOMAIN)
+        else:
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.settimeout(70)
+            connection.sock.connect("/run/devpi/devpi.sock")
         connection.request(method, path, body or None, headers or {})
         answer = connection.getresponse()
         return answer.status, answer.read()
@@ -57,7 +61,7 @@ def write(method: str, path: str, content: Any, login: str = "") -> Any:
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     if login:
         headers["X-Devpi-Auth"] = base64.b64encode(login.encode()).decode()
-    status, body = ask(method, path, json.dumps(content).encode(), headers, port=3141)
+    status, body = ask(method, path, json.dumps(content).encode(), headers, of="devpi")
     if status not in (200, 201):
         raise SystemExit(f"{method} {path}: {status} {body!r}")
     return json.loads(body)["result"]

@@ -14,10 +14,16 @@ options:
   url:
     description:
       - Where devpi-server answers, without the name of an index.
+      - >-
+        On its own host that is its unix socket, written V(unix:///run/devpi/devpi.sock). Nothing is sent to it unless
+        root or the owner of its folder listens there, and only root could make that folder.
+      - >-
+        Any user of a host can listen at a port of it. So V(http://127.0.0.1:3141) and its like are refused where a user
+        listens who is neither root, nor a system account, nor who runs the task.
       - The environment variable E(DEVPI_URL) of the managed host is used where the option is not set.
       - No HTTP proxy is used for C(localhost) and the loopback addresses.
     type: str
-    default: http://127.0.0.1:3141
+    default: unix:///run/devpi/devpi.sock
   login_user:
     description:
       - The user to log in as. Only V(root), or a user named by C(--restrict-modify) of devpi-server, may change users.

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import base64
 import http.client
-import ipaddress
 import json
+import os
 import re
 import socket
 import ssl
@@ -31,6 +31,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._connections impo
     proxy_for,
 )
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._mask import masked
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._peer import UntrustedPeerError, is_loopback
 
 OLDEST_VERSION = (6, 20, 2)
 """Below it, anyone may fetch replication data, password hashes included (devpi-server's changelog, 6.20.2)."""
@@ -134,8 +135,11 @@ class Client:
         timeout: int = 30,
     ) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or not _has_valid_port(parts):
-            raise ApiError(f"url: {url.rpartition('@')[2]!r} is no URL; write one such as http://127.0.0.1:3141.")
+        if not _is_url(parts):
+            raise ApiError(
+                f"url: {url.rpartition('@')[2]!r} is no URL; write one such as https://devpi.example.org, or on the "
+                "host of devpi-server its socket, unix:///run/devpi/devpi.sock."
+            )
         if parts.username is not None:
             raise ApiError("url: leave user and password out of it; write login_user and login_password.")
         self.url = url.rstrip("/")
@@ -144,12 +148,14 @@ class Client:
         self._check_mode = check_mode
         self.timeout = timeout
         self._lock = threading.Lock()
-        self._prefix = urlsplit(self.url).path
+        self.is_on_this_host = parts.scheme == "unix" or is_loopback(parts.hostname or "")
+        # The path of a socket is where to connect, and all of it.
+        self._prefix = "" if parts.scheme == "unix" else urlsplit(self.url).path
         self._connections = Connections(
             parts,
             # Reading the system's CAs takes longer (40 ms) than a request: once, and only where they are asked.
             _tls_context(ca_path, validate_certs) if parts.scheme == "https" or ca_path else None,
-            None if is_loopback(parts.hostname) else proxy_for(parts),
+            None if self.is_on_this_host else proxy_for(parts),
         )
         self._login: tuple[str, str] | None = None
         self._token: str | None = None
@@ -403,6 +409,8 @@ class Client:
             response = self._connections.request(
                 method, self._prefix + path, sent, fields, timeout or self.timeout, into
             )
+        except UntrustedPeerError as reason:
+            raise ApiError(str(reason)) from reason
         except (OSError, http.client.HTTPException) as reason:
             raise self._no_answer(reason) from reason
         with self._lock:
@@ -446,7 +454,7 @@ class Client:
         if status == 401:
             return (
                 f"{self.url} shows this to nobody without a login (401): give login_user, and login_password or "
-                "login_password_file. On the host of devpi-server, its own port needs none."
+                "login_password_file. On the host of devpi-server, its own socket needs none."
             )
         if status == 413:
             return (
@@ -477,6 +485,14 @@ class Client:
     def _no_answer(self, reason: Exception) -> ApiError:
         plain_url = f"http://{urlsplit(self.url).netloc}"
         timed_out = isinstance(reason, (socket.timeout, TimeoutError))
+        path = urlsplit(self.url).path if self.url.startswith("unix:") else None
+        if path is not None and isinstance(reason, FileNotFoundError) and reason.filename in (path, None):
+            return NothingListensError(f"There is no socket {path} on this host: start devpi-server, or correct url.")
+        if path is not None and isinstance(reason, PermissionError) and reason.filename in (path, None):
+            return ApiError(
+                f"{path} may not be opened by user {os.geteuid()}, who runs this task: write become: true, or put the "
+                "user into the group of the socket."
+            )
         if isinstance(reason, OSError) and reason.filename:
             return ApiError(f"{reason.filename} cannot be read on this host ({reason.strerror}).")
         if isinstance(reason, ConnectionRefusedError):
@@ -545,16 +561,14 @@ def _tls_context(ca_path: str | None, validate_certs: bool) -> ssl.SSLContext:
     return context
 
 
+def _is_url(parts: SplitResult) -> bool:
+    if parts.scheme == "unix":
+        return not parts.netloc and len(parts.path) > 1 and not parts.query and not parts.fragment
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and _has_valid_port(parts)
+
+
 def _has_valid_port(parts: SplitResult) -> bool:
     try:
         return parts.port != 0
     except ValueError:
         return False
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine itself, which no HTTP proxy can reach."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

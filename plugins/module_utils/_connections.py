@@ -22,6 +22,8 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._peer import check_listener, connect_unix
+
 BLOCK = 1 << 20
 """How many bytes of a file are in memory at a time."""
 
@@ -88,7 +90,10 @@ class Response:
 
 
 class Connections:
-    """Connections to the server at ``url``: by https with a ``context``, or by http. ``proxy`` is None without one."""
+    """Connections to the server at ``url``: by https with a ``context``, by http, or by a unix socket of this host.
+
+    ``proxy`` is None without one. Nothing is sent on this host to who may be anybody.
+    """
 
     def __init__(self, url: SplitResult, context: ssl.SSLContext | None, proxy: SplitResult | None) -> None:
         self._url = url
@@ -119,7 +124,8 @@ class Connections:
         """Send a request and return the answer; its body goes into ``into`` where the status is 200.
 
         ``timeout`` is in seconds, for each time that one side waits for the other. Raises OSError and
-        http.client.HTTPException, IncompleteRead where the body is shorter than announced, and what ``into`` raises.
+        http.client.HTTPException, IncompleteRead where the body is shorter than announced, UntrustedPeerError, and what
+        ``into`` raises.
         """
         connection = self._taken(timeout)
         kept = False
@@ -188,6 +194,10 @@ class Connections:
         place = self._proxy or self._url
         host = place.hostname or ""
         connection: http.client.HTTPConnection
+        if self._url.scheme == "unix":
+            connection = http.client.HTTPConnection("localhost", timeout=timeout)
+            connection.sock = connect_unix(self._url.path, timeout)
+            return connection
         if self._url.scheme == "http":
             connection = http.client.HTTPConnection(host, place.port, timeout=timeout)
         else:
@@ -198,7 +208,9 @@ class Connections:
                 connection.set_tunnel(self._url.hostname or "", self._url.port or 443, _proxy_login(self._proxy))
         try:
             connection.connect()
-        except (OSError, http.client.HTTPException):
+            if self._url.scheme == "http" and self._proxy is None:
+                check_listener(connection.sock)
+        except BaseException:
             connection.close()
             raise
         return connection

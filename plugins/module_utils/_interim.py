@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 import time
 import typing as t
@@ -22,7 +23,11 @@ GRACE = 1.0
 """Seconds for which it still answers at the end: devpi may have begun requests that have its URL."""
 
 
-FILES = "/+files/"
+PORTS = (1021, 1022, 0)
+"""Where it listens: at one of two ports that only root may bind and nobody else uses (RFC 4727), because devpi may ask
+no other port of its host (``network.nft`` of the role devpi_server), or else at any that is free."""
+
+FILES = "+files/"
 
 
 @dataclass(frozen=True)
@@ -63,21 +68,29 @@ class Interim(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, pages: dict[str, bytes | None], upstream: Probe, login: str, former: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.url = f"http://{login}{'@' if login else ''}127.0.0.1:{self.server_port}/"
+        for port in PORTS:
+            try:
+                super().__init__(("127.0.0.1", port), _Handler)
+                break
+            except OSError:
+                if port == PORTS[-1]:
+                    raise
+        # What a run that was killed offered at the same port is not to be taken for what this one does.
+        self.folder = f"/{secrets.token_hex(4)}/"
+        self.url = f"http://{login}{'@' if login else ''}127.0.0.1:{self.server_port}{self.folder}"
         self.pages = pages
         self.upstream = upstream
         self.fetched: set[str] = set()
         self.files: dict[str, Offer] = {}
-        self._former_port = urlsplit(former).port
+        self._former = former
 
     def url_of(self, name: str) -> str:
         """Return the URL of a file."""
-        return file_url(self.server_port, name)
+        return file_url(self.url, name)
 
     def former_url_of(self, name: str) -> str:
         """Return the URL that a file had in the run that was killed."""
-        return file_url(self._former_port, name)
+        return file_url(self._former, name)
 
     def handle_error(self, request: t.Any, client_address: t.Any) -> None:
         """Say nothing of clients that hang up: what a module prints is its result."""
@@ -91,10 +104,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Send a page or a file, or what the upstream says."""
-        if self.path.startswith(FILES):
-            self._send_file(self.server.files.get(unquote(self.path).removeprefix(FILES)))
+        _before, here, path = self.path.partition(self.server.folder)
+        if not here:
+            # As if nothing listened, which is what devpi finds where a run was killed.
+            self.close_connection = True
             return
-        project = self.path.strip("/")
+        if path.startswith(FILES):
+            self._send_file(self.server.files.get(unquote(path).removeprefix(FILES)))
+            return
+        project = path.strip("/")
         if project not in self.server.pages:
             self._hand_on(project)
             return
@@ -135,9 +153,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def file_url(port: int | None, name: str) -> str:
-    """Return the URL that a file has on such a server."""
-    return f"http://127.0.0.1:{port}{FILES}{quote(name)}"
+def file_url(upstream: str, name: str) -> str:
+    """Return the URL that a file has at the one with this URL, which may have a login and what a switch marks."""
+    parts = urlsplit(upstream)
+    return f"http://127.0.0.1:{parts.port}{parts.path.rpartition('/')[0]}/{FILES}{quote(name)}"
 
 
 def absolute(page: Page) -> str:

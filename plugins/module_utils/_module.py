@@ -27,7 +27,7 @@ from ansible_collections.wheelhouse.devpi.plugins.module_utils._state import (
 )
 
 CONNECTION_OPTIONS: Config = {
-    "url": {"type": "str", "default": "http://127.0.0.1:3141", "fallback": (env_fallback, ["DEVPI_URL"])},
+    "url": {"type": "str", "default": "unix:///run/devpi/devpi.sock", "fallback": (env_fallback, ["DEVPI_URL"])},
     "login_user": {"type": "str", "default": "root", "fallback": (env_fallback, ["DEVPI_USER"])},
     "login_password": {"type": "str", "no_log": True, "fallback": (env_fallback, ["DEVPI_PASSWORD"])},
     "login_password_file": {"type": "path", "no_log": False},

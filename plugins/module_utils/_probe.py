@@ -26,7 +26,8 @@ from html import unescape
 from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import JSON_TYPE, is_loopback
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import JSON_TYPE
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._peer import is_loopback
 
 ACCEPT = f"application/vnd.pypi.simple.v1+html;q=0.2, {JSON_TYPE}, text/html;q=0.01"
 

@@ -254,5 +254,5 @@ def is_in_between(client: Client, index: str, project: str, former: str) -> bool
     """Tell whether a run was killed while the page of a project named a copy. ``former`` is the URL that it left."""
     if urlsplit(former).hostname != "127.0.0.1":
         return False
-    folder = place_of(_copy({}, file_url(urlsplit(former).port, "")))
+    folder = place_of(_copy({}, file_url(former, "")))
     return any(folder in unquote(file["url"]) for file in client.page_if_exists(index, project) or ())

@@ -22,7 +22,7 @@ import re
 import typing as t
 from urllib.parse import quote, urlsplit
 
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, is_loopback, path_of
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, path_of
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import Config, Dialect
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import Interim, interim_upstream
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._kept import Kept
@@ -79,11 +79,11 @@ def survey(client: Client, dialect: Dialect, index: str, final: Config) -> Pages
     projects = _projects_with_files(client, dialect, index)
     if not projects:
         return {}
-    if not is_loopback(urlsplit(client.url).hostname or ""):
+    if not client.is_on_this_host:
         raise ApiError(
             f"{index}: devpi-server {client.version} keeps links to the old mirror of {_some(projects)} unless this "
             f"module stands in for the new one for a moment, and from {client.url} it may not reach that: run the task "
-            "on the host of devpi-server (delegate_to), with url on loopback, such as http://127.0.0.1:3141."
+            "on the host of devpi-server (delegate_to), with its socket as url, such as unix:///run/devpi/devpi.sock."
         )
     probe = Probe(final[url], client.version, client.timeout)
     answers = {name: _asked_patiently(probe, index, name) for name in projects}
@@ -246,7 +246,7 @@ def _missing(client: Client, upstream: str, projects: t.Sequence[str]) -> list[s
     There are none where devpi may run on another host, which does not reach the loopback of this one.
     """
     missing = []
-    if is_loopback(urlsplit(client.url).hostname or ""):
+    if client.is_on_this_host:
         probe = Probe(upstream, client.version, client.timeout)
         with contextlib.suppress(ProbeError):
             for name in projects:

@@ -40,9 +40,8 @@ options:
     elements: str
   answer:
     description:
-      - The URL of a devpi-server that the first of the O(units) runs, such as V(unix:/run/devpi/devpi.sock) or
-        V(http://127.0.0.1:3141). The task waits until its API answers, and fails where the unit ends or O(timeout) is
-        over.
+      - The URL of a devpi-server that the first of the O(units) runs, such as V(unix:///run/devpi/devpi.sock). The
+        task waits until its API answers, and fails where the unit ends or O(timeout) is over.
     type: str
   timeout:
     description:

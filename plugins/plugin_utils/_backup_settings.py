@@ -15,8 +15,7 @@ PERIODS = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
 
 
 def derive(settings: Settings) -> None:
-    """Fill in what follows from other settings, and read the numbers of what is kept."""
-    settings.derived["url"] = f"http://127.0.0.1:{settings.get('devpi_port')}"
+    """Read the numbers of what is kept."""
     keep = settings.get("devpi_backup_keep")
     if keep is not None:
         settings.values["devpi_backup_keep"] = {
@@ -27,7 +26,7 @@ def derive(settings: Settings) -> None:
 def check(settings: Settings, _read: Callable[[str], str | None]) -> None:
     """Add what is wrong."""
     rules.domain(settings)
-    rules.numbers(settings, {"devpi_port": (1, 65535)})
+    rules.unix_socket(settings, "devpi_socket")
     folders = ["devpi_directory", "devpi_install_directory", "devpi_backup_state_directory"]
     for variable in folders:
         rules.folder(settings, variable)

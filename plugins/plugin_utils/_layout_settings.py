@@ -13,14 +13,15 @@ from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._settings import 
 
 def derive(settings: Settings) -> None:
     """Fill in what follows from other settings where it was left empty."""
-    port = settings.get("devpi_port")
-    settings.derive("devpi_layout_url", None if port is None else f"http://127.0.0.1:{port}")
+    path = settings.get("devpi_socket")
+    settings.derive("devpi_layout_url", None if path is None else f"unix://{path}")
 
 
 def check(settings: Settings, _read: Callable[[str], str | None]) -> None:
     """Add what is wrong."""
-    rules.url(settings, "devpi_layout_url")
-    rules.numbers(settings, {"devpi_port": (1, 65535)})
+    rules.unix_socket(settings, "devpi_socket")
+    if not str(settings.get("devpi_layout_url")).startswith("unix:///"):
+        rules.url(settings, "devpi_layout_url")
     rules.path(
         settings,
         "devpi_layout_login_password_file",

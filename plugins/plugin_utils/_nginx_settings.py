@@ -20,14 +20,15 @@ def derive(settings: Settings) -> None:
     """Fill in what follows from other settings where it was left empty."""
     settings.derived["files_directory"] = f"{settings.get('devpi_directory')}/+files"
     rules.leave_out_readers(settings)
-    port = settings.get("devpi_port")
-    settings.derive("devpi_nginx_upstream", None if port is None else f"127.0.0.1:{port}")
+    path = settings.get("devpi_socket")
+    settings.derive("devpi_nginx_upstream", None if path is None else f"unix:{path}")
 
 
 def check(settings: Settings, _read: Callable[[str], str | None]) -> None:
     """Add what is wrong."""
     rules.domain(settings)
     rules.folder(settings, "devpi_directory")
+    rules.unix_socket(settings, "devpi_socket")
     rules.private(settings)
     upstream = settings.get("devpi_nginx_upstream")
     if upstream and not _UPSTREAM.fullmatch(upstream):
@@ -39,14 +40,12 @@ def check(settings: Settings, _read: Callable[[str], str | None]) -> None:
     rules.numbers(
         settings,
         {
-            "devpi_port": (1, 65535),
             "devpi_nginx_http_port": (1, 65535),
             "devpi_https_port": (1, 65535),
             "devpi_max_upload_mib": (1, 1048576),
             "devpi_nginx_timeout": (2, 86400),
             "devpi_nginx_page_freshness": (1, 3600),
             "devpi_nginx_page_stale": (60, 31536000),
-            "devpi_nginx_internal_port": (1, 65535),
             "devpi_nginx_login_rate": (1, 1000),
             "devpi_nginx_login_grace": (0, 86400),
             "devpi_nginx_connections": (1, 65535),
@@ -61,16 +60,9 @@ def check(settings: Settings, _read: Callable[[str], str | None]) -> None:
 
 
 def _ports(settings: Settings) -> None:
-    http, https, inside = map(settings.get, ("devpi_nginx_http_port", "devpi_https_port", "devpi_nginx_internal_port"))
+    http, https = map(settings.get, ("devpi_nginx_http_port", "devpi_https_port"))
     if http is not None and http == https:
         settings.refuse("devpi_nginx_http_port", f"it has to be another port than devpi_https_port ({https}).")
-    upstream = settings.get("devpi_nginx_upstream") or ""
-    if inside is not None and (inside in (http, https) or upstream.endswith(f":{inside}")):
-        settings.refuse(
-            "devpi_nginx_internal_port",
-            f"it has to be another port than devpi_nginx_http_port ({http}), devpi_https_port ({https}) and that of "
-            f"devpi_nginx_upstream ({upstream}).",
-        )
 
 
 def _certificate(settings: Settings) -> None:

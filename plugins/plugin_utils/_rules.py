@@ -8,10 +8,12 @@ A setting that is not there has a problem already, or was not written and needs 
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import typing as t
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
+from urllib.parse import urlsplit
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._names import NAME_RULE, is_index, is_name, is_reader
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._settings import Settings
@@ -37,10 +39,14 @@ SYSTEM = (
 )
 """Folders that are the host's own: what a role makes of a folder it gets whole, with owner and mode."""
 
+RUNNING = frozenset({"dbus", "initctl", "lock", "log", "mount", "nginx", "sshd", "sudo", "systemd", "udev", "user"})
+"""Folders below /run that belong to others."""
+
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z)({_LABEL}\.)*[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?")
 _URL = re.compile(r"https?://(?P<login>[^\s/]*@)?(\[[0-9A-Fa-f:.]+\]|[^\s/:@]+)(:[0-9]{1,5})?([/?#][^\s]*)?")
 _PATH = re.compile(r"/[A-Za-z0-9/._+@-]*")
+_SOCKET = re.compile(r"/run/(?!\.)[A-Za-z0-9._@-]+/(?!\.)[A-Za-z0-9._@-]+")
 _ENVIRONMENT_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -89,6 +95,33 @@ def path(
         settings.refuse(variable, f"it has to be {what}, of letters, digits and / . _ + @ -, without '..'{such_as}.")
         return False
     return True
+
+
+def unix_socket(settings: Settings, variable: str) -> None:
+    """Require the path of a socket, in a folder below /run that a role may have for itself."""
+    value = settings.get(variable)
+    if value is None:
+        return
+    # A longer path does not fit into an address (unix(7)).
+    if len(value) > 107 or not _SOCKET.fullmatch(value) or PurePosixPath(value).parts[2] in RUNNING:
+        settings.refuse(
+            variable,
+            f"it has to be a path in a folder of its own below /run, such as {settings.default(variable)}.",
+        )
+
+
+def place(settings: Settings, variable: str) -> None:
+    """Require an address with a port, or nothing."""
+    value = settings.get(variable)
+    if not value:
+        return
+    try:
+        parts = urlsplit(f"//{value}")
+        known = ipaddress.ip_address(parts.hostname or "") and parts.port and parts.netloc == value
+    except ValueError:
+        known = None
+    if not known:
+        settings.refuse(variable, "it has to be an address with a port, such as 127.0.0.1:3141, or empty.")
 
 
 def folder(settings: Settings, variable: str) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils import _rules as rules
+from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._outgoing import by_family, ldap_servers, named, proxies
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._settings import Settings
 
 LDAP_KEYS = (
@@ -28,6 +29,13 @@ def derive(settings: Settings) -> None:
     """Fill in what follows from other settings where it was left empty."""
     rules.leave_out_readers(settings)
     settings.derive("devpi_server_outside_url", rules.authority_url(settings))
+    settings.derived["named_here"] = by_family(
+        {
+            *named(rules.items(settings.get("devpi_server_local_upstreams"))),
+            *proxies(settings.get("devpi_server_environment") or {}),
+            *ldap_servers(settings.get("devpi_server_ldap") or {}),
+        }
+    )
 
 
 def check(settings: Settings, read: Callable[[str], str | None]) -> None:
@@ -37,13 +45,20 @@ def check(settings: Settings, read: Callable[[str], str | None]) -> None:
     rules.url(settings, "devpi_server_install_index_url", may_be_empty=True)
     rules.folder(settings, "devpi_directory")
     rules.folder(settings, "devpi_install_directory")
+    rules.unix_socket(settings, "devpi_socket")
+    rules.place(settings, "devpi_server_listen")
+    for entry in rules.items(settings.get("devpi_server_local_upstreams")):
+        if not named([entry]):
+            settings.problems.append(
+                f"devpi_server_local_upstreams has '{entry}': it has to be an address of this host with a port, such "
+                "as 127.0.0.1:8000 or [::1]:8000."
+            )
     rules.apart(settings, ["devpi_directory", "devpi_install_directory"])
     rules.private(settings)
     _numbers(settings)
     for variable, what in {
         "devpi_server_restrict_modify": "a comma-separated list of users and :groups such as root",
         "devpi_server_indexer_backend": "null, whoosh or the name that a plugin gives",
-        "devpi_server_host": "an address such as 127.0.0.1",
     }.items():
         value = settings.get(variable)
         if value is not None and not re.fullmatch(r"[^\s'\"\\#]+", value):
@@ -66,7 +81,6 @@ def _numbers(settings: Settings) -> None:
     rules.numbers(
         settings,
         {
-            "devpi_port": (1, 65535),
             "devpi_https_port": (1, 65535),
             "devpi_server_threads": (1, 1000),
             "devpi_server_request_timeout": (1, 3600),
@@ -75,7 +89,6 @@ def _numbers(settings: Settings) -> None:
             "devpi_server_documentation_max_mib": (1, memory // 2),
             "devpi_server_start_timeout": (1, 3600),
             "devpi_server_switch_limit": (1, 86400),
-            "devpi_server_trial_port": (1, 65535),
             "devpi_server_releases_kept": (2, 100),
             "devpi_server_memory_max_mib": (1024, 1048576),
             "devpi_server_migrate_limit": (1, 604800),
@@ -87,8 +100,6 @@ def _numbers(settings: Settings) -> None:
             settings.problems.append(
                 f"devpi_server_outgoing_ports has {port}: a port is a whole number from 1 to 65535, such as 443."
             )
-    if settings.get("devpi_port") is not None and settings.get("devpi_port") == settings.get("devpi_server_trial_port"):
-        settings.refuse("devpi_server_trial_port", "it has to be another port than devpi_port.")
 
 
 def _ldap(settings: Settings) -> None:

@@ -16,8 +16,8 @@ SHARED = {
     "devpi_install_directory",
     "devpi_login_page",
     "devpi_max_upload_mib",
-    "devpi_port",
     "devpi_private",
+    "devpi_socket",
 }
 
 of_each_role = pytest.mark.parametrize("role", ROLES)

@@ -54,5 +54,5 @@ def test_no_variable_is_read_as_it_was_written(role: str) -> None:
 
 
 def test_a_variable_would_be_found() -> None:
-    tasks = [{"when": "devpi_port > 1", "block": [{"debug": {"msg": "{{ devpi_domain }} of devpi_private"}}]}]
-    assert set().union(*map(reads, texts(tasks))) & VARIABLES == {"devpi_port", "devpi_domain"}
+    tasks = [{"when": "devpi_socket > 1", "block": [{"debug": {"msg": "{{ devpi_domain }} of devpi_private"}}]}]
+    assert set().union(*map(reads, texts(tasks))) & VARIABLES == {"devpi_socket", "devpi_domain"}

@@ -1,6 +1,6 @@
 """Attack devpi through nginx, and compare what came of it with attacks.json.
 
-Run on the host with devpi's own Python: attacks.py URL PORT_OF_DEVPI TABLE DIRECTORY (of
+Run on the host with devpi's own Python: attacks.py URL SOCKET_OF_DEVPI TABLE DIRECTORY (of
 devpi's data).
 """
 
@@ -22,11 +22,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import own_host
 from surface import USER, Owner, Server
 
 #: What no answer may say: the head of the database, and of the host's own files.
 LOOT = re.compile(rb"SQLite format 3|root:x:0:0|BEGIN [A-Z ]*PRIVATE KEY|/usr/sbin/nologin")
 EVIL = "evil.test"
+#: Projects of an upstream whose page, or the file on it, is a redirection to the host of devpi.
+KINDS = ("page", "listed")
 SCRIPT = "<script>alert('evil')</script><img src=x onerror=alert('evil')><a href='javascript:alert(1)'>evil</a>"
 
 
@@ -319,12 +322,36 @@ class Attacks:
                 return "no answer"
             return f"{status} within 5 s" if time.monotonic() - begin < 5 else f"{status}, slow"
 
+    def own_host(self) -> str:
+        """Let an upstream send devpi on to its own host, for pages and for files, by each of its addresses."""
+        mirror = {"type": "mirror", "mirror_url": "http://127.0.0.1:1021/simple/", "mirror_no_project_list": True}
+        self._owner.ask("PUT", f"/{USER}/evil", mirror)
+        with own_host.hostile_upstream() as service:
+            numbers = range(len(own_host.Hostile.targets))
+            stolen = [number for number in numbers if self._fetched_there(number)]
+            asked = service.asked
+            # Nobody asks for the same project again within half a minute.
+            with own_host.without_rules():
+                self._owner.ask("PUT", f"/{USER}/evil2", mirror)
+                self._fetched_there(0, "evil2")
+            without = "some" if service.asked > asked else "none"
+        return f"{asked} requests and {len(stolen)} answers came through, and {without} without the rules"
 
-def main(url: str, port: str, table: str, directory: str) -> int:
+    def _fetched_there(self, number: int, index: str = "evil") -> bool:
+        """Whether devpi hands out what only its host should read."""
+        place = f"/{USER}/{index}"
+        pages = [self._nginx.ask("GET", f"{place}/+simple/{kind}-{number}/", Accept="text/html")[1] for kind in KINDS]
+        name = f"listed_{number}-1.0.tar.gz"
+        files = re.findall(rb'href="[^"]*(/\+[ef]/[^"#]*%s)' % name.encode(), pages[1])
+        bodies = [self._nginx.ask("GET", f"{place}{file.decode()}")[1] for file in files]
+        return any(own_host.SECRET in body for body in [*pages, *bodies])
+
+
+def main(url: str, path: str, table: str, directory: str) -> int:
     """Print the table. Returns the exit status."""
     known = {row["attack"]: row["result"] for row in json.loads(Path(table).read_text())}
     wrong = 0
-    with Owner(Server(f"http://127.0.0.1:{port}")) as owner:
+    with Owner(Server(f"unix://{path}")) as owner:
         attacks = Attacks(Server(url), owner, Path(directory))
         for name, attack in vars(Attacks).items():
             if name.startswith("_"):

@@ -1,6 +1,6 @@
 """Ask for everything that devpi has a route for, through nginx and without a login, and compare with surface.json.
 
-Run on the host with devpi's own Python: surface.py URL PORT_OF_DEVPI TABLE. The routes are those of the installed
+Run on the host with devpi's own Python: surface.py URL SOCKET_OF_DEVPI TABLE. The routes are those of the installed
 server with its plugins. Fails where something is open that the table does not name, or where the table is wrong.
 """
 
@@ -60,10 +60,11 @@ class Server:
 
     def __init__(self, url: str) -> None:
         parts = urllib.parse.urlsplit(url)
-        self.host = parts.netloc
-        self.name = str(parts.hostname)
+        self.host = parts.netloc or "localhost"
+        self.name = parts.hostname or "localhost"
         self.port = parts.port or 443
         self._context = None
+        self._path = parts.path if parts.scheme == "unix" else None
         if parts.scheme == "https":
             # What is asked is what nginx answers, not who it is. One context for all, because each costs.
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -71,6 +72,11 @@ class Server:
 
     def socket(self) -> socket.socket:
         """Return a new connection. Raises OSError."""
+        if self._path:
+            local = socket.socket(socket.AF_UNIX)
+            local.settimeout(60)
+            local.connect(self._path)
+            return local
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         return self._context.wrap_socket(plain, server_hostname=self.name) if self._context else plain
 
@@ -175,13 +181,13 @@ def measured(nginx: Server, patterns: list[str], parts: dict[str, str]) -> Itera
                 yield pattern, f"{method} {kind}" if method == "GET" else method, status, said
 
 
-def main(url: str, port: str, table: str) -> int:
+def main(url: str, path: str, table: str) -> int:
     """Print where the table is wrong, and what is right. Returns the exit status."""
     known: dict[str, dict[str, int]] = {row["route"]: row["open"] for row in json.loads(Path(table).read_text())}
     nginx, patterns = Server(url), routes()
     found: dict[str, dict[str, int]] = {pattern: {} for pattern in patterns}
     asked, wrong = 0, []
-    with Owner(Server(f"http://127.0.0.1:{port}")):
+    with Owner(Server(f"unix://{path}")):
         parts = paths(nginx)
         page = nginx.ask("GET", "/", Accept="text/html")[1].decode()
         parts["static"] = re.findall(r"/(\+static-[^/]+/[^\"?]+\.css)", page)[0]

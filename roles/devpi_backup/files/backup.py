@@ -21,7 +21,6 @@ import pwd
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -356,25 +355,28 @@ class Backup:
         for folder in (configuration.parent, configuration):
             folder.chmod(0o711)
         shutil.chown(configuration / "secret", USER, USER)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
         command = [self.bin / "devpi-server", "--serverdir", data, "--secretfile", configuration / "secret"]
-        command += ["--host", "127.0.0.1", "--port", str(port), "--offline-mode", "--restrict-modify", "root"]
-        command += ["--indexer-backend", "null", "--threads", "2"]
+        command += ["--offline-mode", "--restrict-modify", "root", "--indexer-backend", "null", "--threads", "2"]
         say("Starting devpi with what was restored")
-        with subprocess.Popen(
-            [str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self.devpi_user()
-        ) as server:
-            try:
-                install(
-                    f"http://127.0.0.1:{port}",
-                    manifest["holds"]["newest"],
-                    (configuration / "root-password").read_text().strip(),
-                    lambda: None if server.poll() is None else f"It ended with {server.returncode}.",
-                )
-            finally:
-                server.terminate()
+        # Nobody but devpi and root passes through that folder: whoever listens there is this devpi.
+        with tempfile.TemporaryDirectory(prefix="devpi-drill-") as folder:
+            shutil.chown(folder, USER, USER)
+            path = f"{folder}/devpi.sock"
+            with subprocess.Popen(
+                [*map(str, command), "--unix-socket", path],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                **self.devpi_user(),
+            ) as server:
+                try:
+                    install(
+                        f"unix://{path}",
+                        manifest["holds"]["newest"],
+                        (configuration / "root-password").read_text().strip(),
+                        lambda: None if server.poll() is None else f"It ended with {server.returncode}.",
+                    )
+                finally:
+                    server.terminate()
         return dict(manifest["holds"])
 
     def restore(self, wanted: str) -> None:

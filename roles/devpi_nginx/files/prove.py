@@ -101,7 +101,8 @@ class Front:
 
     def ask(self, method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> Answer:
         """Send a request. Raises Failed where there is no answer."""
-        headers = {"Accept": "application/json", **self.login}
+        # Of a file as well, devpi gives JSON to those who want it.
+        headers = {"Accept": "*/*" if "/+f/" in path else "application/json", **self.login}
         if body is not None:
             headers["Content-Type"] = kind
         connection = http.client.HTTPConnection(self.plan.domain, self.plan.port)

@@ -132,7 +132,7 @@ def problems(plan: Plan, host: Host) -> list[str]:
     if host.taken and not (ours and host.unit.active) and not found:
         found.append(
             f"Somebody listens to {plan.host}:{plan.port} already, where devpi-server shall:"
-            f" ss -ltnp 'sport = :{plan.port}' says who. Stop that, or set devpi_port to another port."
+            f" ss -ltnp 'sport = :{plan.port}' says who. Stop that, or set devpi_server_listen to another port."
         )
     if ours and host.former not in ("", plan.directory):
         found.append(

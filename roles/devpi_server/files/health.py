@@ -1,6 +1,6 @@
 """Restart devpi where its API does not answer three times in a row.
 
-Arguments: the URL of the API, the seconds that an answer may take, the seconds that a start may take.
+Arguments: the URL of the server, the seconds that an answer may take, the seconds that a start may take.
 """
 
 from __future__ import annotations

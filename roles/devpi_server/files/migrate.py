@@ -32,6 +32,7 @@ from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from devpi_ctl import http as local_http
 from devpi_ctl import privileges, sqlite, systemd
 
 Json = dict[str, Any]
@@ -361,15 +362,12 @@ class Migration:
 
     def serial(self) -> str | None:
         """Return the number of the last change. Raises MigrationError."""
-        api = urlsplit(self.plan["switch"]["api"])
-        connection = http.client.HTTPConnection(str(api.hostname), api.port, timeout=30)
+        api = self.plan["switch"]["api"]
         try:
-            connection.request("GET", "/+api", headers={"Accept": "application/json"})
-            return connection.getresponse().getheader("X-Devpi-Serial")
+            _status, headers, _body = local_http.get(api, "/+api", {"Accept": "application/json"}, 30)
         except (OSError, http.client.HTTPException) as reason:
-            raise MigrationError(f"devpi gives no answer at {self.plan['switch']['api']}: {reason}.") from reason
-        finally:
-            connection.close()
+            raise MigrationError(f"devpi gives no answer at {api}: {reason}.") from reason
+        return headers.get("X-Devpi-Serial")
 
     def make_folders(self) -> None:
         """Begin anew, with folders that are like those of the data."""

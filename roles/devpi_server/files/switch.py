@@ -35,6 +35,7 @@ from urllib.parse import urljoin, urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from devpi_ctl import http as local_http
 from devpi_ctl import sqlite, systemd
 
 Json = dict[str, Any]
@@ -338,7 +339,9 @@ class Server:
     """A devpi that is asked over HTTP: by itself, or through nginx of this host (`connect` is where that listens)."""
 
     def __init__(self, url: str, connect: str | None = None) -> None:
-        self.url = url.rstrip("/") + "/"
+        # Of a socket, links have only a path that counts.
+        self.local = url if url.startswith("unix:") else None
+        self.url = "http://localhost/" if self.local else url.rstrip("/") + "/"
         self.connect = connect
 
     def get(self, path: str, accept: str = "*/*") -> tuple[http.client.HTTPMessage, bytes]:
@@ -346,10 +349,10 @@ class Server:
         url = urljoin(self.url, path)
         parts = urlsplit(url)
         connection: http.client.HTTPConnection
-        if parts.scheme == "https":
+        if parts.scheme == "https" and not self.local:
             connection = Nginx(str(parts.hostname), parts.port or 443, self.connect)
         else:
-            connection = http.client.HTTPConnection(str(parts.hostname), parts.port or 80, timeout=PATIENCE)
+            connection = local_http.connection_to(self.local or url, PATIENCE)
         # With a cookie, nginx of this collection lets devpi answer and takes nothing from a cache.
         headers = {"Accept": accept, "Cookie": "devpi-switch=1"}
         try:
@@ -641,14 +644,13 @@ class Switch:
 
     def try_it(self) -> None:
         """Start the new release where nobody else finds it, and ask it. Raises SwitchError."""
-        port = int(self.journal["plan"].get("trial_port", 3140))
+        # In the folder of devpi's own socket, where nobody else can have made it.
+        path = Path(urlsplit(self.journal["plan"]["api"]).path).with_name("trial.sock")
         self.trial.parent.mkdir(parents=True, exist_ok=True)
-        self.trial.write_text(
-            f"[Service]\nRestart=no\nEnvironment=DEVPISERVER_HOST=127.0.0.1 DEVPISERVER_PORT={port}\n"
-        )
+        self.trial.write_text(f"[Service]\nRestart=no\nEnvironment=DEVPISERVER_UNIX_SOCKET={path}\n")
         systemctl("daemon-reload")
         systemctl("start", "--no-block", self.unit)
-        tried = Server(f"http://127.0.0.1:{port}")
+        tried = Server(f"unix://{path}")
         self.judge(self.started(tried, "trial"))
         before = self.journal["before"]
         if before is not None:

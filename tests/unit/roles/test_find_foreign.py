@@ -108,7 +108,7 @@ def test_beside_a_host_of_ours_another_server_may_run_with_other_data(program: M
 def test_a_taken_port_is_told(program: ModuleType, plan: Any) -> None:
     assert "127.0.0.1:3141" in only(program.problems(plan, program.Host(taken=True)))
     unit = program.Unit(path="/x", text=OURS, active=False)
-    assert "devpi_port" in only(program.problems(plan, program.Host(unit=unit, taken=True)))
+    assert "devpi_server_listen" in only(program.problems(plan, program.Host(unit=unit, taken=True)))
 
 
 def test_data_without_a_password_do_not_get_a_wrong_one(program: ModuleType, plan: Any) -> None:

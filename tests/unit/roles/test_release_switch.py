@@ -81,7 +81,13 @@ def plan(host: Path, **more: Any) -> None:
     """Write the plan of a switch from release one to release two."""
     names = {"release": "releases/two", "current": "current", "data": "data", "configuration": "configuration"}
     paths = {name: str(host / path) for name, path in names.items()}
-    rest = {"unit": "devpi.service", "api": "http://127.0.0.1:9", "start_timeout": "5", "limit": "60", "kept": "2"}
+    rest = {
+        "unit": "devpi.service",
+        "api": "unix:///run/none/devpi.sock",
+        "start_timeout": "5",
+        "limit": "60",
+        "kept": "2",
+    }
     (host / "state/plan.json").write_text(json.dumps({**paths, **rest, **more}))
 
 

@@ -196,7 +196,7 @@ def test_version_that_is_none() -> None:
 
 @pytest.mark.parametrize("url", ["devpi.test", "ftp://devpi.test", "http://", ""])
 def test_url_without_scheme_or_host(url: str) -> None:
-    with pytest.raises(ApiError, match="is no URL; write one such as http://127"):
+    with pytest.raises(ApiError, match="is no URL; write one such as https://devpi"):
         client(url)
 
 

@@ -284,5 +284,5 @@ def test_no_proxy_for_a_host_that_the_environment_excludes(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("url", ["http://devpi.test:nine", "http://devpi.test:99999"])
 def test_port_that_is_none(url: str) -> None:
-    with pytest.raises(ApiError, match="is no URL; write one such as http://127"):
+    with pytest.raises(ApiError, match="is no URL; write one such as https://devpi"):
         client(url)

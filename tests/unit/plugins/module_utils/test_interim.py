@@ -54,12 +54,12 @@ def test_an_interim_upstream() -> None:
     with serving(behaviour) as upstream:
         probe = Probe(upstream.simple_url.replace("//", "//u:p@"), "7.0.0b4", 5)
         with interim_upstream({"p": b"packed", "gone": None}, probe, "u:p") as server:
-            host = urlsplit(server.url).netloc
+            host, folder = urlsplit(server.url)[1:3]
             assert host.startswith("u:p@127.0.0.1:")
 
             def ask(path: str) -> tuple[int, bytes]:
                 connection = http.client.HTTPConnection(host.partition("@")[2], timeout=5)
-                connection.request("GET", path)
+                connection.request("GET", path if path.startswith("//") else folder.rstrip("/") + path)
                 answer = connection.getresponse()
                 return answer.status, answer.read()
 
@@ -72,15 +72,19 @@ def test_an_interim_upstream() -> None:
             assert ask("/gone/")[0] == 404
             assert ask("/p/") == (200, b"packed")
             assert server.fetched == {"p", "gone"}
+            with pytest.raises(http.client.RemoteDisconnected):
+                ask("//of-a-run-that-was-killed/p/")
         with pytest.raises(ConnectionRefusedError):
             ask("/p/")
 
 
 def test_a_file_ends_when_it_may() -> None:
     ends = [False, True]
-    with interim_upstream({}, Probe("http://127.0.0.1:1/", "7.0.0b4", 5), "", "http://u:p@127.0.0.1:2345/x") as server:
-        assert server.former_url_of("p l+1.zip") == "http://127.0.0.1:2345/+files/p%20l%2B1.zip"
-        port = urlsplit(server.url_of("p-1.zip")).port
+    with interim_upstream(
+        {}, Probe("http://127.0.0.1:1/", "7.0.0b4", 5), "", "http://u:p@127.0.0.1:2345/x/#m"
+    ) as server:
+        assert server.former_url_of("p l+1.zip") == "http://127.0.0.1:2345/x/+files/p%20l%2B1.zip"
+        place = urlsplit(server.url_of(""))
 
         def write(sink: Any) -> None:
             for part in (b"a", b"b", b"c"):
@@ -89,8 +93,8 @@ def test_a_file_ends_when_it_may() -> None:
         server.files["p-1.zip"] = Offer(3, "2026-01-02T03:04:05Z", write, lambda: ends.pop(0))
 
         def ask(name: str) -> http.client.HTTPResponse:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", f"/+files/{name}")
+            connection = http.client.HTTPConnection(place.netloc, timeout=5)
+            connection.request("GET", place.path + name)
             return connection.getresponse()
 
         with pytest.raises(http.client.IncompleteRead):

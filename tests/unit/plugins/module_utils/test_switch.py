@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from ansible_collections.wheelhouse.devpi.plugins.module_utils import _interim, _switch
+from ansible_collections.wheelhouse.devpi.plugins.module_utils import _api, _interim, _switch
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import Dialect
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page, Probe, ProbeError
@@ -75,7 +75,7 @@ def test_devpi_6_fetches_pages_and_names_anew(devpi: FakeDevpi, run: Run, new: U
     final["mirror_ignore_serial_header"] = True
     interim = {**final, "mirror_url": marked, "mirror_no_project_list": True}
     stand_in = steps[4][2]["mirror_url"]
-    assert re.fullmatch(rf"http://127\.0\.0\.1:\d+/{MARK};to={new.simple_url}", stand_in)
+    assert re.fullmatch(rf"http://127\.0\.0\.1:\d+/[0-9a-f]{{8}}/{MARK};to={new.simple_url}", stand_in)
     assert steps == [
         ("PATCH", "/root/m", interim),
         ("GET", "/root/m", None),
@@ -104,7 +104,7 @@ def test_devpi_6_names_what_did_not_come(
     devpi.not_upstream.add("used")
     new.behaviour = Behaviour(**{"projects": new.behaviour.projects, **behaviour})
     if host == "far":
-        monkeypatch.setattr(_switch, "is_loopback", lambda host: host != "127.0.0.1")
+        monkeypatch.setattr(_api, "is_loopback", lambda host: host != "127.0.0.1")
     assert run(devpi_index, name="root/m", mirror_url=new.simple_url)["stale_projects"] == ["root/m/used"]
     assert devpi.links["root/m/used"] == OLD
 
@@ -166,7 +166,7 @@ def test_devpi_7_forgets_links_or_writes_them_anew(devpi: FakeDevpi, run: Run, n
     ]
     passed = [body["remote_url"] for body in devpi.bodies if body and "remote_url" in body]
     assert passed[:2] == [f"{OLD}{MARK.replace('switch', 'look')}", OLD]
-    assert re.fullmatch(rf"http://127\.0\.0\.1:\d+/{MARK};to={new.simple_url}", passed[2])
+    assert re.fullmatch(rf"http://127\.0\.0\.1:\d+/[0-9a-f]{{8}}/{MARK};to={new.simple_url}", passed[2])
     assert passed[3:] == [f"{new.simple_url}{MARK}", new.simple_url]
     final = devpi.users["root"]["indexes"]["m"]
     assert (final["remote_url"], final["remote_no_project_list"]) == (new.simple_url, False)
@@ -264,7 +264,7 @@ def test_a_login_goes_the_whole_way(devpi: FakeDevpi, run: Run, new: Upstream) -
     assert urls(devpi, "used") == {new.url}
     stand_in = next(body["remote_url"] for body in devpi.bodies if body and ";to=" in body.get("remote_url", ""))
     # devpi sends it to where files are.
-    assert re.fullmatch(rf"http://u:p@127\.0\.0\.1:\d+/{MARK};to={url}", stand_in)
+    assert re.fullmatch(rf"http://u:p@127\.0\.0\.1:\d+/[0-9a-f]{{8}}/{MARK};to={url}", stand_in)
 
 
 def test_devpi_7_on_another_host_is_refused(
@@ -273,10 +273,10 @@ def test_devpi_7_on_another_host_is_refused(
     mirror_7(devpi, new)
     devpi.uploads["root/m"] += ["more", "and-more"]
     devpi.cached_files |= {"more", "and-more"}
-    monkeypatch.setattr(_switch, "is_loopback", lambda host: host != "127.0.0.1")
+    monkeypatch.setattr(_api, "is_loopback", lambda host: host != "127.0.0.1")
     result = run(devpi_index, name="root/m", mirror_url=new.simple_url)
     assert "of used, other, more and 1 more unless" in result["msg"]
-    assert "(delegate_to), with url on loopback" in result["msg"]
+    assert "(delegate_to), with its socket as url" in result["msg"]
     assert not result["changed"]
     assert new.seen == []
 
@@ -286,7 +286,7 @@ def test_devpi_7_on_another_host_may_go_without_files(
 ) -> None:
     mirror_7(devpi, new)
     devpi.cached_files.clear()
-    monkeypatch.setattr(_switch, "is_loopback", lambda host: host != "127.0.0.1")
+    monkeypatch.setattr(_api, "is_loopback", lambda host: host != "127.0.0.1")
     result = run(devpi_index, name="root/m", mirror_url=new.simple_url)
     assert (result["changed"], result["stale_projects"]) == (True, [])
 

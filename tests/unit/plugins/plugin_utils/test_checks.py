@@ -88,7 +88,21 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"devpi_server_documentation_max_mib": 4096},
         ["devpi_server_documentation_max_mib is 4096", "from 1 to 1024"],
     ),
-    "port out of range": ({"devpi_port": 70000}, ["devpi_port is 70000", "from 1 to 65535"]),
+    "port out of range": ({"devpi_https_port": 70000}, ["devpi_https_port is 70000", "from 1 to 65535"]),
+    "socket outside of /run": ({"devpi_socket": "/tmp/x/s"}, ["devpi_socket is '/tmp/x/s'", "below /run, such as"]),
+    "socket in no folder of its own": ({"devpi_socket": "/run/devpi.sock"}, ["devpi_socket is '/run/devpi.sock'"]),
+    "socket beside those of others": ({"devpi_socket": "/run/systemd/s"}, ["devpi_socket is '/run/systemd/s'"]),
+    "socket above its folder": ({"devpi_socket": "/run/../devpi.sock"}, ["devpi_socket is '/run/../devpi.sock'"]),
+    "socket with a long name": ({"devpi_socket": "/run/devpi/" + "s" * 97}, ["devpi_socket is '/run/devpi/sss"]),
+    "listening without an address": (
+        {"devpi_server_listen": "3141"},
+        ["devpi_server_listen is '3141'", "127.0.0.1:3141"],
+    ),
+    "listening on a path": ({"devpi_server_listen": "127.0.0.1:3141/x"}, ["devpi_server_listen is '127.0.0.1:3141/x'"]),
+    "upstream here without a port": (
+        {"devpi_server_local_upstreams": ["127.0.0.1"]},
+        ["devpi_server_local_upstreams has '127.0.0.1'", "127.0.0.1:8000"],
+    ),
     "outgoing port out of range": ({"devpi_server_outgoing_ports": [443, 0]}, ["devpi_server_outgoing_ports has 0"]),
     "Python with arguments": ({"devpi_server_python": "python3 -I"}, ["devpi_server_python is 'python3 -I'"]),
     "index with a blank": (
@@ -177,10 +191,6 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"devpi_nginx_page_freshness": 0},
         ["devpi_nginx_page_freshness is 0", "from 1 to 3600"],
     ),
-    "internal port of nginx that devpi has": (
-        {"devpi_nginx_internal_port": 3141},
-        ["devpi_nginx_internal_port is 3141", "devpi_nginx_upstream (127.0.0.1:3141)"],
-    ),
     "one port for both": ({"devpi_nginx_http_port": 443}, ["devpi_nginx_http_port is 443", "devpi_https_port (443)"]),
     "CA that ends before its certificates": ({"devpi_nginx_ca_days": 31}, ["devpi_nginx_ca_days is 31", "from 90 to"]),
     "private number": ({"devpi_private": [{"name": 2024}]}, ["devpi_private[0].name is 2024", "put it in quotes"]),
@@ -264,7 +274,7 @@ def test_right_values_are_taken() -> None:
 def test_what_follows_from_others() -> None:
     server = checked("devpi_server", {"devpi_domain": "devpi.test", "devpi_https_port": "8443"}, read)
     assert server.get("devpi_server_outside_url") == "https://devpi.test:8443"
-    assert checked("devpi_layout", {"devpi_port": 4141}, read).get("devpi_layout_url") == "http://127.0.0.1:4141"
+    assert checked("devpi_layout", {"devpi_socket": "/run/x/s"}, read).get("devpi_layout_url") == "unix:///run/x/s"
     nginx = checked("devpi_nginx", {"devpi_domain": "devpi.test", "devpi_directory": "/srv/devpi/"}, read)
     assert nginx.keyed()["files_directory"] == "/srv/devpi/+files"
     backup = checked("devpi_backup", {"devpi_domain": "devpi.test", "devpi_backup_repository": "/mnt/backup"}, read)
