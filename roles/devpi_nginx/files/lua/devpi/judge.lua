@@ -81,6 +81,10 @@ function Judge:ask_and_keep(key, need, login)
     elseif status == 204 and was_let_in == false then
         let_in:delete(key)
     end
+    if status == 429 then
+        -- That is for who asks, and not for others with the same login.
+        good_until = begin
+    end
     self.answers:set(key, status, math.max(good_until - ngx.now(), SEEN))
     return status
 end
