@@ -21,8 +21,8 @@ local ANSWERS = {[204] = true, [401] = true, [403] = true, [429] = true}
 function Judge.new(ngx, settings, devpi)
     return setmetatable({
         ngx = ngx, answers = ngx.shared.devpi_answers, let_in = ngx.shared.devpi_let_in, devpi = devpi,
-        patience = settings.patience, grace = settings.login_grace, login_rate = settings.login_rate, private = settings.private,
-        login_page = settings.login_page, authority = settings.authority,
+        patience = settings.patience, grace = settings.login_grace, login_rate = settings.login_rate,
+        private = settings.private, login_page = settings.login_page, authority = settings.authority,
     }, Judge)
 end
 
