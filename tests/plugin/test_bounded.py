@@ -38,10 +38,13 @@ def test_guesses_come_back_with_time() -> None:
     now = [0.0]
     guesses = Guesses(lambda: now[0])
     assert [guesses.take("a", 2) for _guess in range(41)] == [False] * 40 + [True]
-    now[0] = 1.0
-    assert [guesses.take("a", 2) for _guess in range(3)] == [False, False, True]
+    now[0] = 19.9
+    assert guesses.take("a", 2)
     guesses.give_back("a")
-    assert not guesses.take("a", 2)
+    assert [guesses.take("a", 2) for _guess in range(2)] == [False, True]
+    assert not guesses.take("b", 2)
+    now[0] = 20.0
+    assert [guesses.take("a", 2) for _guess in range(41)] == [False] * 40 + [True]
     guesses.give_back("nobody")
 
 
@@ -49,7 +52,7 @@ def test_guesses_of_many_networks_are_bounded() -> None:
     guesses = Guesses()
     for number in range(guesses.MOST + 100):
         guesses.take(str(number), 1)
-    assert len(guesses._levels) == guesses.MOST
+    assert len(guesses._counts) == guesses.MOST
 
 
 def test_networks() -> None:

@@ -78,33 +78,35 @@ def network_of(address: str) -> str:
 
 
 class Guesses:
-    """How many logins that were not good came from each network of late: so many at once, and some each second."""
+    """How many logins that were not good came from each network within some seconds, counted from the first of them."""
 
-    #: Guesses at once, in seconds of the rate.
-    BURST = 20
+    #: Seconds for which guesses count.
+    SECONDS = 20
     #: Networks that are remembered: some 4 MB.
     MOST = 20_000
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        #: The number of guesses, and until when they count.
+        self._counts: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def take(self, network: str, rate: float) -> bool:
-        """Count a guess. `rate` is how many there may be each second. Returns whether that is too many."""
+        """Count a guess. `rate` is how many there may be each second, on average. Returns whether that is too many."""
         with self._lock:
-            level, then = self._levels.pop(network, (0.0, 0.0))
             now = self._clock()
-            level = max(0.0, level - rate * (now - then))
-            too_many = level + 1 > rate * self.BURST
-            self._levels[network] = (level if too_many else level + 1, now)
-            if len(self._levels) > self.MOST:
-                self._levels.popitem(last=False)
+            count, until = self._counts.pop(network, (0, 0.0))
+            if now >= until:
+                count, until = 0, now + self.SECONDS
+            too_many = count + 1 > rate * self.SECONDS
+            self._counts[network] = (count if too_many else count + 1, until)
+            if len(self._counts) > self.MOST:
+                self._counts.popitem(last=False)
             return too_many
 
     def give_back(self, network: str) -> None:
         """Take a guess back: the login was good."""
         with self._lock:
-            if network in self._levels:
-                level, then = self._levels[network]
-                self._levels[network] = (max(0.0, level - 1), then)
+            if network in self._counts:
+                count, until = self._counts[network]
+                self._counts[network] = (max(0, count - 1), until)
