@@ -21,8 +21,8 @@ local ANSWERS = {[204] = true, [401] = true, [403] = true, [429] = true}
 function Judge.new(ngx, settings, devpi)
     return setmetatable({
         ngx = ngx, answers = ngx.shared.devpi_answers, let_in = ngx.shared.devpi_let_in, devpi = devpi,
-        patience = settings.patience, grace = settings.login_grace, login_rate = settings.login_rate, private = settings.private,
-        login_page = settings.login_page, authority = settings.authority,
+        patience = settings.patience, grace = settings.login_grace, login_rate = settings.login_rate,
+        private = settings.private, login_page = settings.login_page, authority = settings.authority,
     }, Judge)
 end
 
@@ -80,6 +80,10 @@ function Judge:ask_and_keep(key, need, login)
         let_in:set(key, false, self.grace)
     elseif status == 204 and was_let_in == false then
         let_in:delete(key)
+    end
+    if status == 429 then
+        -- That is for who asks, and not for others with the same login.
+        good_until = begin
     end
     self.answers:set(key, status, math.max(good_until - ngx.now(), SEEN))
     return status

@@ -106,6 +106,15 @@ describe("The judge", function()
         assert.equal("@other", request(ngx, made, "login", "/u/i/", {}, "@other"))
     end)
 
+    it("keeps no refusal of guesses, which is for an address", function()
+        local ngx, made, devpi = judge({})
+        devpi.says = 429
+        assert.equal(429, request(ngx, made, "read", "/u/i/", {http_authorization = ALICE}))
+        devpi.says = 204
+        ngx.clock.now = ngx.clock.now + 0.1
+        assert.is_nil(request(ngx, made, "read", "/u/i/", {http_authorization = ALICE}))
+    end)
+
     for _, says in ipairs({200, 302, 404, 500, 502}) do
         it("takes " .. says .. " for no answer", function()
             local ngx, made, devpi = judge({})
