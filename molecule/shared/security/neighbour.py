@@ -8,6 +8,7 @@ Prints what came of it, and fails where the table has something else.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import pwd
@@ -23,6 +24,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 EVE = "eve"
+DEVPI = "/run/devpi/devpi.sock"
 OURS = re.compile(r"devpi|nginx")
 #: What devpi, its trial and the inner server of nginx listened on before they had sockets.
 FORMER_PORTS = (3140, 3141, 3142)
@@ -172,10 +174,25 @@ def squatting() -> Iterator[list[int]]:
         eve.terminate()
 
 
+def await_devpi() -> None:
+    """Wait until devpi answers. A start of it takes some seconds."""
+    end = time.monotonic() + 180
+    while time.monotonic() < end:
+        connection = http.client.HTTPConnection("localhost", timeout=10)
+        with contextlib.suppress(OSError, http.client.HTTPException), socket.socket(socket.AF_UNIX) as connection.sock:
+            connection.sock.connect(DEVPI)
+            connection.request("GET", "/+api")
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.5)
+    raise SystemExit("devpi does not answer.")
+
+
 def row(meanwhile: str) -> dict[str, str]:
     """Let something go on, and return what came of it."""
     with squatting() as heard, looking() as (seen, opened):
         subprocess.run(["bash", "-euc", MEANWHILE[meanwhile]], check=True)
+        await_devpi()
     if not any(one.startswith("unix /run/devpi/") for one in seen):
         raise SystemExit(f"Nothing of devpi was seen while {meanwhile}.")
     print(f"while {meanwhile}, seen: {', '.join(sorted(seen))}", flush=True)
