@@ -175,7 +175,7 @@ def killed(table: Table) -> None:
     """Ansible is killed in each stage and run again each time, and the host in the import; devpi 7 does not start."""
     server = on_host("ls -d /opt/devpi/releases/*/bin/devpi-server | grep -v $(readlink /opt/devpi/current)")
     # It tells its version, because the role would mend one that does not.
-    script = "#!/bin/sh\\n[ \"$1\" = --version ]\\nexit $((3 * $?))\\n"
+    script = '#!/bin/sh\\n[ "$1" = --version ]\\nexit $((3 * $?))\\n'
     on_host(f"mv {server} {server}.good; printf '{script}' > {server}; chmod 755 {server}")
     loaded()
     process = killed_in("export", table)
