@@ -27,9 +27,10 @@ COMPARED = "__devpiserver_user_validate_result"
 MOST_RIGHT, MOST_WRONG, PASSWORD_SECONDS = 10_000, 1_000, 3600
 
 #: Passwords that are hashed at the same time: more than the machine has cores for only delay all that devpi does.
-HASHED_AT_ONCE = max(2, os.cpu_count() or 2)
-#: Those that wait for it, each in a thread of devpi. More are told to come again, so that there are threads for others.
-WAIT_AT_ONCE = 20
+HASHED_AT_ONCE = min(4, max(2, os.cpu_count() or 2))
+#: Those that wait for it, each with a thread of devpi and a connection to its database, of which devpi 7 has 15 in all.
+#: More are told to come again, so that there are some for others.
+WAIT_AT_ONCE = 8
 
 
 class Busy(Exception):
