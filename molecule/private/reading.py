@@ -173,8 +173,8 @@ def look_at_logins(checks: Checks) -> None:
 def look_at_guesses(checks: Checks, rate: int) -> None:
     """Guess passwords by the form, and cookies, more of them at once than is allowed."""
 
-    def guess(method: str, path: str, form: str, headers: dict[str, str]) -> int:
-        connection = http.client.HTTPSConnection(DOMAIN, context=TLS, timeout=3)
+    def guess(method: str, path: str, form: str, headers: dict[str, str], seconds: float) -> int:
+        connection = http.client.HTTPSConnection(DOMAIN, context=TLS, timeout=seconds)
         with contextlib.closing(connection), contextlib.suppress(TimeoutError):
             connection.request(method, path, form, BROWSER | headers)
             return connection.getresponse().status
@@ -183,10 +183,11 @@ def look_at_guesses(checks: Checks, rate: int) -> None:
 
     def by_form(number: int) -> int:
         form = urllib.parse.urlencode({"username": "alice", "password": f"{number}", "submit": ""})
-        return guess("POST", "/+login", form, {"Content-Type": "application/x-www-form-urlencoded"})
+        return guess("POST", "/+login", form, {"Content-Type": "application/x-www-form-urlencoded"}, 3)
 
     def by_cookie(number: int) -> int:
-        return guess("GET", "/team/dev/hidden", "", {"Cookie": f"auth_tkt=alice%3A{number}"})
+        # Those that are no guess too many cost devpi a hash each, and a machine that has much to do some seconds.
+        return guess("GET", "/team/dev/hidden", "", {"Cookie": f"auth_tkt=alice%3A{number}"}, 30)
 
     guesses = rate * 20 + 20
     with ThreadPoolExecutor(guesses) as pool:

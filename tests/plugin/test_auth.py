@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import base64
 import importlib
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 from devpi import MAJOR, ROOT, ROOT_PASSWORD, Devpi, basic
 from devpi_server.config import hookimpl
+from devpi_wheelhouse import identity
 from devpi_wheelhouse.bounded import Guesses
 from test_paths import ODD
 
@@ -352,6 +356,32 @@ def test_passwords_are_compared_once(shared: Devpi, monkeypatch: pytest.MonkeyPa
     assert shared.may("/", basic("carol", "another")) == 401
     assert sorted(set(compared) - {ROOT_PASSWORD}) == ["another", "password of carol", "wrong"]
     assert len([password for password in compared if password != ROOT_PASSWORD]) == 4
+
+
+def test_many_guesses_leave_devpi_to_others(shared: Devpi, monkeypatch: pytest.MonkeyPatch) -> None:
+    users = importlib.import_module("devpi_server.model" if MAJOR == 6 else "devpi_server.model.user")
+    compared, go_on = [], threading.Event()
+
+    def wait(password: str, *_more: Any) -> Any:
+        compared.append(password)
+        assert go_on.wait(60)
+        return False, None
+
+    token, ten_hours, alice = shared.token("alice"), shared.cookie("alice"), right("alice")
+    assert shared.may("/", alice) == 204
+    monkeypatch.setattr(users, "verify_and_update_password_hash", wait)
+    most = identity.HASHED_AT_ONCE + identity.WAIT_AT_ONCE
+    with ThreadPoolExecutor(most + 11) as pool:
+        guesses = [pool.submit(shared.may, "/", basic("alice", f"many {number}")) for number in range(most + 10)]
+        # However it ends, those who wait are let go.
+        pool.submit(go_on.wait, 20).add_done_callback(lambda _waited: go_on.set())
+        early = [guess.result() for guess in islice(as_completed(guesses, 60), 10)]
+        assert early == [429] * 10
+        assert len(compared) == identity.HASHED_AT_ONCE
+        # Those who need no hash do not wait.
+        assert [shared.may("/", login) for login in (token, ten_hours, alice)] == [204] * 3
+        go_on.set()
+    assert sorted(guess.result() for guess in guesses) == [401] * most + [429] * 10
 
 
 @pytest.mark.parametrize("user", ["", "a/b", "a b", "+x", "\u00e9", "a\u0000b", "x" * 5000, "..", "*"])

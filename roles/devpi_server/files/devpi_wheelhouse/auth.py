@@ -8,7 +8,8 @@ GET /+wheelhouse/auth with the client's headers of a login (Authorization, X-Dev
     X-Real-IP    the client's address
     X-Login-Rate how many guesses of a password an address may make each second; 20 times as many at once
 
-Answers 204; 401 for nobody, or a login that is not good; 403 for whoever may not; 429 for who guesses; 503 where the
+Answers 204; 401 for nobody, or a login that is not good; 403 for whoever may not; 429 for who guesses, and where more
+passwords than devpi can compare come at once; 503 where the
 rules cannot be read. X-Devpi-Serial is the serial of devpi at which it was answered.
 
 Only nginx may reach it: whoever does may claim any address.
@@ -27,7 +28,7 @@ from pyramid.response import Response
 
 from devpi_wheelhouse import paths
 from devpi_wheelhouse.bounded import Guesses, Recent, Secrets, network_of
-from devpi_wheelhouse.identity import Asker, Passwords, is_unlimited
+from devpi_wheelhouse.identity import Asker, Busy, Passwords, is_unlimited
 from devpi_wheelhouse.indexes import Indexes, Inheritance
 from devpi_wheelhouse.rules import Rules, RulesFile, Unreadable
 
@@ -142,6 +143,8 @@ class Visit:
             identity = self._asker.identity(index)
         except HTTPForbidden:
             raise Refused(403) from None
+        except Busy:
+            raise Refused(429) from None
         if identity is None:
             judge.good.drop(key)
             # Who only mistyped is asked again where that helps: pip and browsers do, for reading.

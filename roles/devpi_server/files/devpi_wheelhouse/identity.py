@@ -6,9 +6,14 @@ name of a request for the index, as its own +authcheck does it.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
 import urllib.parse
+from collections.abc import Iterator
 from typing import Any
 
+import itsdangerous
 from devpi_server.view_auth import CredentialsIdentity, RootFactory
 from pyramid.interfaces import IRoutesMapper, ISecurityPolicy
 from pyramid.request import Request, apply_request_extensions
@@ -20,6 +25,16 @@ from devpi_wheelhouse.bounded import Recent, Secrets
 COMPARED = "__devpiserver_user_validate_result"
 #: Passwords that are not hashed again as long as the user's hash is the same: some 3 MB of right ones, for an hour.
 MOST_RIGHT, MOST_WRONG, PASSWORD_SECONDS = 10_000, 1_000, 3600
+
+#: Passwords that are hashed at the same time: more than the machine has cores for only delay all that devpi does.
+HASHED_AT_ONCE = min(4, max(2, os.cpu_count() or 2))
+#: Those that wait for it, each with a thread of devpi and a connection to its database, of which devpi 7 has 15 in all.
+#: More are told to come again, so that there are some for others.
+WAIT_AT_ONCE = 8
+
+
+class Busy(Exception):
+    """More passwords wait to be compared than may."""
 
 
 class Passwords:
@@ -34,6 +49,19 @@ class Passwords:
         # Apart, so that guesses push out no password that is right.
         self._right: Recent[bytes, bool] = Recent(MOST_RIGHT, PASSWORD_SECONDS)
         self._wrong: Recent[bytes, bool] = Recent(MOST_WRONG, PASSWORD_SECONDS)
+        self._places = threading.BoundedSemaphore(HASHED_AT_ONCE + WAIT_AT_ONCE)
+        self._hashing = threading.BoundedSemaphore(HASHED_AT_ONCE)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait until a password may be hashed. Raises Busy where too many do."""
+        if not self._places.acquire(blocking=False):
+            raise Busy
+        try:
+            with self._hashing:
+                yield
+        finally:
+            self._places.release()
 
     def key(self, request: Any, name: str, password: str) -> bytes | None:
         """Return what stands for a password; None where devpi would compare none."""
@@ -41,12 +69,15 @@ class Passwords:
         pwhash = user and user.get(credentials=True).get("pwhash")
         return self._secrets.digest(name, password, pwhash) if pwhash else None
 
-    def recall(self, request: Any, key: bytes) -> None:
-        """Tell devpi what came of it before."""
+    def recall(self, request: Any, key: bytes) -> bool:
+        """Tell devpi what came of it before. Returns whether that is known."""
         if self._right.get(key):
             setattr(request, COMPARED, True)
-        elif self._wrong.get(key):
+            return True
+        if self._wrong.get(key):
             setattr(request, COMPARED, False)
+            return True
+        return False
 
     def remember(self, request: Any, key: bytes) -> None:
         """Remember what came of it, if devpi compared it."""
@@ -106,7 +137,7 @@ class Asker:
     def identity(self, index: str) -> Any:
         """Return who it is at an index; None where the login is not good.
 
-        Raises pyramid's HTTPForbidden for a token that is not (or no longer) good there.
+        Raises pyramid's HTTPForbidden for a token that is not (or no longer) good there, and Busy.
         """
         asked = self.request_at(index)
         with RequestContext(asked):
@@ -123,13 +154,26 @@ class Asker:
         if "/" in (name or ""):
             # devpi has no such user, and an error for who asks for one.
             return None
-        key = self._passwords.key(asked, name, password) if name and password else None
-        if key:
-            self._passwords.recall(asked, key)
-        identity = self._policy.identity(asked)
-        if key:
-            self._passwords.remember(asked, key)
+        if not name or not password or self._costs_no_hash(password):
+            return self._policy.identity(asked)
+        key = self._passwords.key(asked, name, password)
+        if not key or self._passwords.recall(asked, key):
+            return self._policy.identity(asked)
+        with self._passwords.turn():
+            identity = self._policy.identity(asked)
+        self._passwords.remember(asked, key)
         return identity
+
+    def _costs_no_hash(self, password: str) -> bool:
+        """Whether it is a token, or what devpi gave for a password, which it knows by its signature."""
+        auth = self._policy.auth
+        try:
+            auth.serializer.loads(password, max_age=auth.LOGIN_EXPIRATION)
+        except itsdangerous.SignatureExpired:
+            return True
+        except itsdangerous.BadData:
+            return password.startswith("devpi-")
+        return True
 
     def may(self, permission: str, index: str) -> bool:
         """Whether devpi and its plugins let them do something at an index. Ask for the identity there first."""
