@@ -249,11 +249,15 @@ def copy_data(directory: Path, copy: Path, mirrored: bool) -> None:
     link_all(directory, copy, mirrored)
 
 
-if __name__ == "__main__":
+def main(what: str, where: str, *more: str) -> None:
+    """Do what is asked for, and print what the data hold. The database is healed first."""
     os.umask(0o027)
-    what, where, *more = sys.argv[1:]
     sqlite.heal(Path(where))
     if what == "copy":
         copy_data(Path(where), Path(more[0]), more[1] == "yes")
         where = more[0]
     print(json.dumps(holds(Path(where))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import runpy
 import sqlite3
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.wheelhouse.devpi.tests.unit.hot_journal import make_hot
-from ansible_collections.wheelhouse.devpi.tests.unit.program import ROOT, load
+from ansible_collections.wheelhouse.devpi.tests.unit.program import load
 
 
 @pytest.fixture(name="data")
@@ -61,9 +60,8 @@ def test_a_copy_is_made_over_a_hot_journal(
     for beside in data.BESIDE:
         (source / beside).write_text("{}")
     make_hot(source / name)
-    monkeypatch.setattr(sys, "argv", ["data.py", "copy", str(source), str(copy), "yes"])
     # Counting what they hold is for a devpi that is installed.
     monkeypatch.setattr("importlib.metadata.version", lambda _name: "6.20.3")
-    runpy.run_path(str(ROOT / "roles/devpi_backup/files/data.py"), run_name="__main__")
+    data.main("copy", str(source), str(copy), "yes")
     with contextlib.closing(sqlite3.connect(f"file:{copy / name}?mode=ro", uri=True)) as database:
         assert "junk" not in [table for (table,) in database.execute("SELECT name FROM sqlite_master")]
