@@ -72,7 +72,7 @@ def raw(path: str, **headers: str) -> tuple[http.client.HTTPMessage, bytes]:
 def logged(agent: str) -> list[dict[str, object]]:
     """Return the lines of the access log about a client, in no order, once all workers of nginx have written them."""
     time.sleep(1.5)
-    return [line for line in map(json.loads, LOG.read_text().splitlines()) if line["agent"] == agent]
+    return [line for line in map(json.loads, LOG.read_text("utf-8", "replace").splitlines()) if line["agent"] == agent]
 
 
 def pages(checks: Checks) -> None:
