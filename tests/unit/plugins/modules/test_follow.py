@@ -5,15 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,48 +107,6 @@ def test_api_that_never_answers_has_a_limit(run: Run, states: list[State], free_
     url = f"http://127.0.0.1:{free_port}"
     result = look(run, units=["devpi.service"], answer=url, timeout=60, look={"spent": 61})
     assert result["msg"].startswith(f"devpi.service runs, and its API does not answer at {url} within 60 s (timeout).")
-
-
-@pytest.fixture(name="job")
-def _job(tmp_path: Path) -> Iterator[Path]:
-    """The file of a job of some seconds, which Ansible's own wrapper runs."""
-    module = tmp_path / "module"
-    module.write_text("#!/bin/sh\nexec sleep 10\n")
-    module.chmod(0o700)
-    command = [sys.executable, "-m", "ansible.modules.async_wrapper", f"j{time.time_ns()}", "60", str(module), "_"]
-    environment = {**os.environ, "ANSIBLE_ASYNC_DIR": str(tmp_path / "jobs")}
-    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    file = Path(json.loads(said)["results_file"])
-    yield file
-    kill(file)
-
-
-def kill(job: Path) -> None:
-    """Kill the wrapper of a job, and what runs its module."""
-    name = job.name.partition(".")[0].encode()
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if name in process.read_bytes().split(b"\0"):
-                os.kill(int(process.parent.name), signal.SIGKILL)
-
-
-def test_job_is_waited_for(run: Run, states: list[State], job: Path) -> None:
-    options: dict[str, Any] = {"job": job.name, "look": {"seconds": 0.05, "job_file": str(job)}}
-    assert not look(run, **options)["finished"]
-    # While it is written.
-    job.write_text("{")
-    assert not look(run, **options)["finished"]
-    job.write_text(json.dumps({"rc": 0}))
-    assert look(run, **options)["finished"]
-    job.unlink()
-    assert look(run, **options)["finished"]
-
-
-def test_job_that_was_killed_is_not_waited_for(run: Run, states: list[State], job: Path) -> None:
-    kill(job)
-    result = look(run, job=job.name, look={"seconds": 60, "job_file": str(job)})
-    assert result["failed"]
-    assert f"The job of {job} was killed before it ended" in result["msg"]
 
 
 def test_one_of_both_is_wanted(run: Run) -> None:
