@@ -128,8 +128,9 @@ class FakeDevpi7(FakeDevpi):
             text = gzip.decompress(text)
         if answer.headers["Content-Type"] == JSON_TYPE:
             page = json.loads(text)
-            meant = ("url", "hashes", "requires-python", "yanked")
-            meant = meant if page["meta"]["api-version"] == "1.0" else (*meant, "size")
+            meant = ["url", "hashes", "requires-python", "yanked"]
+            if page["meta"]["api-version"] != "1.0":
+                meant.append("size")
             files = [{key: file[key] for key in meant if file.get(key) is not None} for file in page["files"]]
         else:
             found = re.findall(r'href="([^"#]+)(?:#(\w+)=(\w+))?"', text.decode())

@@ -46,7 +46,7 @@ def done_here(_account: Any, work: Any, told: Any = None) -> Any:
 @pytest.fixture
 def switch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """Return the program, with a systemd that does nothing and a server that answers well."""
-    module = load(PROGRAM)
+    module: ModuleType = load(PROGRAM)
     seen = {"version": "2", "serial": 7, "users": {"root": {"indexes": {"up": {"type": "mirror"}}}}}
     monkeypatch.setattr(module, "TRIAL", tmp_path / "systemd")
     monkeypatch.setattr(snapshot, "SPARE", 0)
@@ -179,7 +179,7 @@ def test_what_others_keep_beside_the_data_stays_there(
     for name in others:
         (host / "data/.before" / name).mkdir(parents=True)
         (host / "data/.before" / name / "large").touch()
-    seen = []
+    seen: list[str] = []
 
     def answer(*_given: Any) -> str:
         for kept in (host / "data/.before").glob("*T*Z/data"):

@@ -243,7 +243,7 @@ def test_an_upstream_may_miss_an_answer_now_and_then(
 ) -> None:
     mirror_7(devpi, new)
     ask = Probe.page
-    missed = []
+    missed: list[str] = []
 
     def page(self: Probe, project: str) -> Page:
         if len(missed) < 2:
