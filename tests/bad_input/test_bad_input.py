@@ -83,6 +83,7 @@ def test_all_wrong_values_are_named_at_once_and_no_secret(inventory: Path) -> No
         "devpi_server_environment": {"HTTPS_PROXY": f"http://me:{SECRET}'@proxy.test:3128"},
         "devpi_server_install_index_url": f"htps://me@corp:{SECRET}@host.test/simple/",
         "devpi_server_root_password": f" {SECRET}",
+        "devpi_backup_environment": {"AWS_SECRET_ACCESS_KEY": f"top'{SECRET}"},
     }
     texts = ["devpi_directory=/home/devpi-data", "devpi_max_upload_mib=2g", "devpi_server_outgoing_ports=443,70000"]
     texts += ["devpi_nginx_timeout=1", "devpi_backup_repository=backup", "devpi_layout_users=team"]
@@ -92,6 +93,7 @@ def test_all_wrong_values_are_named_at_once_and_no_secret(inventory: Path) -> No
     for sentence in (
         "devpi_server_environment.HTTPS_PROXY has to be one line of text, without single quotes",
         "devpi_server_install_index_url is 'htps://********@host.test/simple/'",
+        "devpi_backup_environment.AWS_SECRET_ACCESS_KEY has to be one line of text, without single quotes",
         "devpi_server_root_password is empty, begins or ends with a blank",
         "devpi_directory is '/home/devpi-data'",
         "devpi_max_upload_mib is '2g': it has to be a whole number",
