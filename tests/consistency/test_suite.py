@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 
 import durations
 import pytest
 from parts import LINT, TOUCHES, Part, choose, parts, scenarios, touched
 from repository import CHECKOUT, files
+from typed import groups
 
 PATHS = [path.relative_to(CHECKOUT).as_posix() for path in files()]
 
@@ -46,6 +48,16 @@ def test_every_rule_is_the_first_one_for_some_file() -> None:
 def test_a_file_of_each_scenario_touches_its_scenario() -> None:
     for scenario in scenarios():
         assert f"molecule-{scenario}" in touched([f"molecule/{scenario}/verify.yml"])
+
+
+def test_the_types_of_each_program_are_checked_once() -> None:
+    checked = [program for group in groups() for program in group.programs()]
+    assert sorted(checked) == [path for path in PATHS if path.endswith(".py")]
+
+
+def test_every_program_of_python_has_its_ending() -> None:
+    others = (path for path in files() if path.suffix != ".py")
+    assert [path for path in others if re.match(rb"#!.*python", path.read_bytes())] == []
 
 
 def test_longest_first_and_the_unknown_among_the_long() -> None:

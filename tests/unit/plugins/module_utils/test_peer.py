@@ -33,9 +33,13 @@ class UnixServer(ThreadingHTTPServer):
 
     address_family = socket.AF_UNIX
 
+    def __init__(self, path: Path, handler: type[BaseHTTPRequestHandler]) -> None:
+        self.path = str(path)
+        super().__init__(("localhost", 0), handler)
+
     def server_bind(self) -> None:
         """Bind, without a look-up of a host name."""
-        socket.socket.bind(self.socket, self.server_address)
+        self.socket.bind(self.path)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Answer. The client of a unix socket has no address."""
@@ -45,7 +49,7 @@ class UnixServer(ThreadingHTTPServer):
 @contextmanager
 def on_socket(handler: type[BaseHTTPRequestHandler], path: Path) -> Iterator[str]:
     """Let a handler answer on a unix socket, and return its URL."""
-    server = UnixServer(str(path), handler)
+    server = UnixServer(path, handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
