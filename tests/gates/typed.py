@@ -65,4 +65,6 @@ def groups() -> list[Group]:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if all([group.check() for group in groups() if group.programs()]) else 1)
+    # Each of them, also after one that failed.
+    found = [group.check() for group in groups() if group.programs()]
+    sys.exit(0 if all(found) else 1)
