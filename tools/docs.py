@@ -163,7 +163,7 @@ def pages() -> dict[Path, str]:
     found[DOCS / "security.md"] = environment.get_template("security.md.j2").render(
         **{
             name: json.loads((SECURITY / f"{name}.json").read_text())
-            for name in ("attacks", "neighbour", "homes", "links", "surface", "units")
+            for name in ("attacks", "findings", "neighbour", "homes", "links", "surface", "units")
         },
         **{
             name: json.loads((CHECKOUT / "molecule" / "private" / f"{name}.json").read_text())

@@ -358,17 +358,24 @@ def look_at_mirrors(checks: Checks) -> None:
 
 def look_at_outage(checks: Checks, file: str, alice: dict[str, str]) -> None:
     """While devpi is down, those who read go on, and nobody else begins."""
+
+    def flood() -> None:
+        # As long as nginx takes them: they might push out what it knows of those that are there.
+        for number in range(150):
+            ask(f"/x/{number:04}{'b' * 7000}/+simple/foo/")
+
     time.sleep(1)
     ask("/team/public/+simple/plain/")
+    flood()
     before = [ask(file, who)[0] for who in (alice, {}, basic("bob", PASSWORDS["bob"]))]
     subprocess.run(["systemctl", "stop", "devpi"], check=True)
     try:
         time.sleep(1.5)
         during = [ask(file, who)[0] for who in (alice, {}, basic("bob", PASSWORDS["bob"]))]
-        # 150 strange paths later, what is public is still there.
-        for number in range(150):
-            ask(f"/x/{number:04}{'b' * 3000}/+simple/foo/")
-        public = ask("/team/public/+simple/plain/")[0]
+        # 150 strange paths later, what is public is still there, as it was 150 before.
+        public = [ask("/team/public/+simple/plain/")[0]]
+        flood()
+        public.append(ask("/team/public/+simple/plain/")[0])
     finally:
         subprocess.run(["systemctl", "start", "devpi"], check=True)
         end = time.monotonic() + 60
@@ -377,7 +384,7 @@ def look_at_outage(checks: Checks, file: str, alice: dict[str, str]) -> None:
     checks.expect(
         "a private file with devpi, and while it is down", (before, during), ([200, 401, 403], [200, 502, 502])
     )
-    checks.expect("a public page while devpi is down", public, 200)
+    checks.expect("a public page while devpi is down", public, [200, 200])
 
 
 def look_at_search(checks: Checks) -> None:

@@ -29,6 +29,8 @@ options:
       - Return what is wrong instead, as a list of sentences, each of which names a variable. Passwords, and logins in
         URLs, are not shown.
       - Files of the controller that the variables name are read then.
+      - A variable that begins with the name of the role and is none of its own is wrong too, since Ansible would ignore
+        what is misspelled.
     type: bool
     default: false
 """
@@ -62,6 +64,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._checks import checked, settings_of
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._settings import ROLES, options_of
+from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._unknown import unknown
 
 _OMITTED = object()
 
@@ -78,7 +81,8 @@ class LookupModule(LookupBase):
             written = {name: self._value(known, name) for name in options_of(role) if name in known}
             written = {name: value for name, value in written.items() if value is not _OMITTED}
             if self.get_option("problems"):
-                found.append(checked(role, written, partial(self._read, known, role)).problems)
+                problems = checked(role, written, partial(self._read, known, role)).problems
+                found.append([*problems, *unknown(role, known)])
             else:
                 found.append(settings_of(role, written).keyed())
         return found

@@ -14,7 +14,7 @@ description:
   - Waits until units of systemd are no longer at work, until the API of a devpi-server answers that a unit runs, or
     until a task that was begun with C(async) has ended, however long that takes.
   - It ends as soon as systemd knows that there is nothing to wait for any more, and says why, with the last lines of
-    the unit's journal.
+    the unit's journal; and as soon as a job was killed, of which no result will come.
   - Meanwhile it shows the last line of a file, each time that it changes.
 author:
   - The wheelhouse founders (@wheelhouse)
@@ -107,6 +107,7 @@ told:
   sample: devpi 6.20.3 runs.
 """
 
+import contextlib
 import json
 import time
 import typing as t
@@ -158,6 +159,21 @@ def has_ended(job_file: str) -> bool:
     return not isinstance(said, dict) or bool(said.get("finished", True))
 
 
+def is_abandoned(job_file: str) -> bool:
+    """Whether nobody is left who would write the result of a job.
+
+    Ansible's wrapper of the job, and what runs the module for it, have the name of the job among their arguments.
+    """
+    name = Path(job_file).name.rpartition(".")[0].encode()
+    processes = list(Path("/proc").glob("[0-9]*/cmdline"))
+    for process in processes:
+        with contextlib.suppress(OSError):
+            if name in process.read_bytes().split(b"\0"):
+                return False
+    # It may have ended between the two looks.
+    return bool(processes) and not has_ended(job_file)
+
+
 def failure(run: Run, trouble: str, unit: str) -> Found:
     """Return the result for a unit that nobody has to wait for any more."""
     words = last_words(run, unit)
@@ -177,7 +193,7 @@ class Look:
     def result(self) -> Found | None:
         """Return what came of it, None where it goes on. Raises SystemdError."""
         if self.look["job_file"]:
-            return {"finished": True} if has_ended(self.look["job_file"]) else None
+            return self.job(self.look["job_file"])
         states = [state_of(self.run, unit) for unit in self.units]
         if self.answer is not None:
             return self.answered(states[0])
@@ -187,6 +203,18 @@ class Look:
         if failed is not None:
             return failure(self.run, failed.trouble(failed.restarts) or "", failed.unit)
         return {"finished": True}
+
+    def job(self, file: str) -> Found | None:
+        """Return what came of a job."""
+        if has_ended(file):
+            return {"finished": True}
+        if is_abandoned(file):
+            return {
+                "failed": True,
+                "msg": f"The job of {file} was killed before it ended, so nobody will write its result: see in the "
+                "journal of the host who did it (the kernel, where memory ran out), and run the playbook again.",
+            }
+        return None
 
     def answered(self, state: State) -> Found | None:
         """Return what came of a server that starts."""

@@ -12,7 +12,7 @@ from ansible_collections.wheelhouse.devpi.plugins.plugin_utils import _rules as 
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._settings import Settings
 
 _CLOSED = ("/tmp", "/var/tmp", "/dev", "/proc", "/sys")
-_UPSTREAM = re.compile(r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}|unix:/[A-Za-z0-9/._+-]+")
+_SOCKET = re.compile(r"unix:/[A-Za-z0-9/._+-]+")
 _ACME_DIRECTORY = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9/._~-]*")
 
 
@@ -31,10 +31,12 @@ def check(settings: Settings, _read: Callable[[str], str | None]) -> None:
     rules.unix_socket(settings, "devpi_socket")
     rules.private(settings)
     upstream = settings.get("devpi_nginx_upstream")
-    if upstream and not _UPSTREAM.fullmatch(upstream):
+    # nginx itself would look a name up, but what runs in it without a request of a client has no resolver.
+    if upstream and not _SOCKET.fullmatch(upstream) and not rules.is_place(upstream):
         settings.refuse(
             "devpi_nginx_upstream",
-            "it has to be address:port, such as 127.0.0.1:3141, or unix:/path/to/socket, without http://.",
+            "it has to be address:port, such as 127.0.0.1:3141, or unix:/path/to/socket, without http:// and with the "
+            "address of a host in place of its name.",
         )
     least_ca_days = settings.get("devpi_nginx_certificate_days") or 31
     rules.numbers(

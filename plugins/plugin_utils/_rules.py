@@ -13,7 +13,6 @@ import re
 import typing as t
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
-from urllib.parse import urlsplit
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._names import NAME_RULE, is_index, is_name, is_reader
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils._settings import Settings
@@ -47,6 +46,7 @@ _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z)({_LABEL}\.)*[a-z]([a-z0-9-]{{0,61}}[a-z
 _URL = re.compile(r"https?://(?P<login>[^\s/]*@)?(\[[0-9A-Fa-f:.]+\]|[^\s/:@]+)(:[0-9]{1,5})?([/?#][^\s]*)?")
 _PATH = re.compile(r"/[A-Za-z0-9/._+@-]*")
 _SOCKET = re.compile(r"/run/(?!\.)[A-Za-z0-9._@-]+/(?!\.)[A-Za-z0-9._@-]+")
+_PLACE = re.compile(r"((?P<four>[0-9.]+)|\[(?P<six>[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\]):(?P<port>[0-9]{1,5})")
 _ENVIRONMENT_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -113,15 +113,20 @@ def unix_socket(settings: Settings, variable: str) -> None:
 def place(settings: Settings, variable: str) -> None:
     """Require an address with a port, or nothing."""
     value = settings.get(variable)
-    if not value:
-        return
-    try:
-        parts = urlsplit(f"//{value}")
-        known = ipaddress.ip_address(parts.hostname or "") and parts.port and parts.netloc == value
-    except ValueError:
-        known = None
-    if not known:
+    if value and not is_place(value):
         settings.refuse(variable, "it has to be an address with a port, such as 127.0.0.1:3141, or empty.")
+
+
+def is_place(value: str) -> bool:
+    """Whether a text is an address with a port, 192.0.2.1:3141 or [2001:db8::1]:3141. A host name is no address."""
+    parts = _PLACE.fullmatch(value)
+    if not parts or not 1 <= int(parts["port"]) <= 65535:
+        return False
+    try:
+        ipaddress.ip_address(parts["four"] or parts["six"])
+    except ValueError:
+        return False
+    return True
 
 
 def folder(settings: Settings, variable: str) -> None:

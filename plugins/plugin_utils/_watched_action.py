@@ -23,6 +23,9 @@ LIMIT = 7 * 24 * 60 * 60
 PAUSES = (0.2, 0.5, 1.0)
 """Seconds between two looks at the module; the last one for all that follow."""
 
+LOOKS = 10
+"""Looks after which it is asked whether the module still runs: who kills it leaves no result."""
+
 JOB_KEYS = ("ansible_job_id", "finished", "results_file", "started", "stderr", "stderr_lines", "stdout", "stdout_lines")
 """What ansible.legacy.async_status adds to the result of a module."""
 
@@ -82,3 +85,9 @@ class WatchedAction(ActionBase):
             if found.get("finished", True):
                 self._execute_module("ansible.legacy.async_status", {**job, "mode": "cleanup"}, task_vars=task_vars)
                 return {key: value for key, value in found.items() if key not in JOB_KEYS}
+            if looks % LOOKS == 0:
+                look = {"seconds": 0, "job_file": f"{job['_async_dir']}/{job['jid']}"}
+                followed = {"job": job["jid"], "look": look}
+                alive: Result = self._execute_module("wheelhouse.devpi.follow", followed, task_vars=task_vars)
+                if alive.get("failed"):
+                    return {"failed": True, "msg": alive["msg"]}

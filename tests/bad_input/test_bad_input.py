@@ -83,14 +83,17 @@ def test_all_wrong_values_are_named_at_once_and_no_secret(inventory: Path) -> No
         "devpi_server_environment": {"HTTPS_PROXY": f"http://me:{SECRET}'@proxy.test:3128"},
         "devpi_server_install_index_url": f"htps://me@corp:{SECRET}@host.test/simple/",
         "devpi_server_root_password": f" {SECRET}",
+        "devpi_backup_environment": {"AWS_SECRET_ACCESS_KEY": f"top'{SECRET}"},
     }
     texts = ["devpi_directory=/home/devpi-data", "devpi_max_upload_mib=2g", "devpi_server_outgoing_ports=443,70000"]
     texts += ["devpi_nginx_timeout=1", "devpi_backup_repository=backup", "devpi_layout_users=team"]
     texts += ["devpi_client_url=devpi.test", "devpi_client_tools=conda"]
+    texts += ["devpi_nginx_private=team", "devpi_server_treads=5", "devpi_of_somebody=5", "devpi_servers_of=somebody"]
     said = refused(inventory, json.dumps(wrong), *texts, options=["-vvv"])
     for sentence in (
         "devpi_server_environment.HTTPS_PROXY has to be one line of text, without single quotes",
         "devpi_server_install_index_url is 'htps://********@host.test/simple/'",
+        "devpi_backup_environment.AWS_SECRET_ACCESS_KEY has to be one line of text, without single quotes",
         "devpi_server_root_password is empty, begins or ends with a blank",
         "devpi_directory is '/home/devpi-data'",
         "devpi_max_upload_mib is '2g': it has to be a whole number",
@@ -100,8 +103,11 @@ def test_all_wrong_values_are_named_at_once_and_no_secret(inventory: Path) -> No
         "devpi_layout_users[0] is a text",
         "devpi_client_url is 'devpi.test'",
         "devpi_client_tools[0] is 'conda'",
+        "devpi_nginx_private is unknown: is it devpi_private that you mean?",
+        "devpi_server_treads is unknown: is it devpi_server_threads that you mean?",
     ):
         assert said.count(sentence) == 1
+    assert said.count("is unknown") == 2
 
 
 def test_what_the_host_does_not_have(inventory: Path) -> None:

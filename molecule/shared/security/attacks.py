@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import html.parser
 import http.client
 import io
 import json
+import pwd
 import re
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import networks
 import own_host
 from surface import USER, Owner, Server
 
@@ -86,8 +89,8 @@ class Attacks:
             got = list(pool.map(one, range(times)))
         return "429 after a while" if 429 in got else f"{sorted(set(got))}"
 
-    def _guess(self, method: str, path: str, body: str, **headers: str) -> int:
-        connection = self._nginx.socket()
+    def _guess(self, method: str, path: str, body: str, source: str = "", **headers: str) -> int:
+        connection = self._nginx.socket(source, networks.HOST) if source else self._nginx.socket()
         connection.settimeout(3)
         said = {
             "Host": self._nginx.host,
@@ -128,6 +131,24 @@ class Attacks:
     def guess_reading(self) -> str:
         """Read a page with 80 wrong passwords at once."""
         return self._many(lambda: self._guess("GET", f"/{USER}/open/+simple/thing/", "", Authorization=self._wrong()))
+
+    def guess_by_ipv6(self) -> str:
+        """Log in and upload with 80 wrong passwords at once over IPv6, then from a neighbour and from another /64."""
+        first, neighbour, stranger = networks.CLIENTS
+        login = json.dumps({"user": "mallory", "password": "guess"})
+        ways: list[Callable[[str], int]] = [
+            lambda source: self._guess("POST", "/+login", login, source, Accept="application/json"),
+            lambda source: self._guess("POST", f"/{USER}/open/", "", source, Authorization=self._wrong()),
+        ]
+        got = []
+        with networks.own_addresses(networks.HOST, *networks.CLIENTS):
+            for way in ways:
+                turned_away = []
+                for source, times in ((first, 80), (neighbour, 20), (stranger, 20)):
+                    said = self._many(functools.partial(way, source), times)
+                    turned_away.append("429" if "429" in said else "none")
+                got.append("/".join(turned_away))
+        return ", ".join(got)
 
     def _wrong(self) -> str:
         return "Basic " + base64.b64encode(f"mallory:{uuid.uuid4().hex}".encode()).decode()
@@ -304,6 +325,33 @@ class Attacks:
         sizes = subprocess.run(["du", "-sk", *caches], check=True, capture_output=True, text=True).stdout.splitlines()
         return sum(int(one[1]) for one in own if one), sum(int(line.split()[0]) for line in sizes)
 
+    def unknown(self) -> str:
+        """Ask for 100 projects and for pages of 100 indexes that do not exist."""
+
+        def kept() -> int:
+            folders = Path("/var/cache").glob("nginx-devpi-*")
+            return sum(path.is_file() for folder in folders for path in folder.rglob("*"))
+
+        before = kept()
+        for number in range(100):
+            for path in (f"/{USER}/open/+simple/unknown{number}/", f"/x{number}/y/+simple/none/"):
+                self._nginx.ask("GET", path, Accept="application/vnd.pypi.simple.v1+json")
+        time.sleep(1)
+        return f"{kept() - before} files are kept"
+
+    def quotes(self) -> str:
+        """Ask with a path and a User-Agent of 7 kB of quotes each."""
+        log = Path("/var/log/nginx/devpi.access.log")
+        time.sleep(1.5)
+        began = log.stat().st_size
+        self._nginx.ask("GET", "/+api?" + '"' * 7000, User_Agent='"' * 7000)
+        time.sleep(1.5)
+        with log.open("rb") as file:
+            file.seek(began)
+            lines = file.read().splitlines()
+        longest = max((len(line) for line in lines if b'\\"\\"\\"' in line), default=0)
+        return "a line of at most 6 kB" if 1000 < longest <= 6144 else f"a line of {longest} bytes"
+
     def slow(self) -> str:
         """Begin 210 requests with bodies, some to read and some to log in, and never end them."""
         heads = [
@@ -336,6 +384,15 @@ class Attacks:
                 self._fetched_there(0, "evil2")
             without = "some" if service.asked > asked else "none"
         return f"{asked} requests and {len(stolen)} answers came through, and {without} without the rules"
+
+    def link(self) -> str:
+        """Connect as devpi to what only its link has: addresses of clouds, and link-local ones, of IPv4 and IPv6."""
+        devpi = pwd.getpwnam("devpi").pw_uid
+        with networks.machine_on_the_link():
+            reached = networks.reached(devpi)
+            with own_host.without_rules():
+                without = networks.reached(devpi)
+        return f"{len(reached)} of {len(networks.NEIGHBOURS)} answer, and {len(without)} without the rules"
 
     def _fetched_there(self, number: int, index: str = "evil") -> bool:
         """Whether devpi hands out what only its host should read."""

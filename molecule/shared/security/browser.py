@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
+import re
 import socket
 import socketserver
 import sys
@@ -15,6 +17,7 @@ import threading
 import urllib.parse
 from collections.abc import Iterator
 
+import upstream
 from chromium import Browser, browser
 from surface import USER, Owner, Server
 
@@ -35,6 +38,19 @@ CLICK = """
 const links = [...document.querySelectorAll('a[href]')].filter((link) => link.protocol === 'javascript:');
 for (const link of links) { link.removeAttribute('target'); link.click(); }
 return links.length;
+"""
+#: Where devpi may reach an upstream of its own host that root runs, whatever the inventory says.
+UPSTREAM = 1022
+#: What an upstream hands out as a release file, by the type that it gives. A script is loaded by a page.
+DOCUMENTS = {
+    "text/html": f"<!DOCTYPE html><script>{EVIL}</script>",
+    "image/svg+xml": f'<svg xmlns="http://www.w3.org/2000/svg"><script>{EVIL}</script></svg>',
+    "application/javascript": EVIL,
+}
+LOADS = """
+const script = document.createElement('script');
+script.src = '%s';
+document.head.append(script);
 """
 RAN = "return Boolean(document.documentElement.dataset.evil)"
 
@@ -84,6 +100,51 @@ def ran(page: Browser, url: str) -> tuple[int, bool]:
     return links, page.until(RAN, 0.3)
 
 
+@contextlib.contextmanager
+def hostile_upstream() -> Iterator[upstream.Upstream]:
+    """Let an upstream answer that says of its files what it wants."""
+    hostile = upstream.Upstream(upstream.Behaviour())
+    with upstream.Server(hostile, port=UPSTREAM) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield hostile
+        server.shutdown()
+
+
+def is_document(page: Browser, at: str, file: str, kind: str) -> bool:
+    """Whether the browser shows a file, which it never had before, as a page of the site, or runs it."""
+    if kind == "application/javascript":
+        page.open(f"{at}/{USER}")
+        page.run(LOADS % file)
+    else:
+        page.open("about:blank")
+        # A download ends the navigation, which some versions call a failure.
+        with contextlib.suppress(ValueError):
+            page.open(f"{at}{file}")
+        if page.run("return location.href") == f"{at}{file}":
+            return True
+    return page.until(RAN, 1)
+
+
+def documents(page: Browser, nginx: Server, owner: Owner, places: tuple[str, str]) -> list[list[str]]:
+    """Open files of an upstream, with a hash (+f) and without. Returns which are documents at each of the places."""
+    shown: list[list[str]] = [[], []]
+    with hostile_upstream() as hostile:
+        mirror = {"type": "mirror", "mirror_url": f"{hostile.url}/simple/", "mirror_no_project_list": True}
+        owner.ask("PUT", f"/{USER}/hostile", mirror)
+        for number, (kind, hashes, place) in enumerate(itertools.product(DOCUMENTS, (True, False), (0, 1))):
+            name = f"document{number}"
+            # Of the same bytes, devpi has the file already.
+            projects = {name: {f"{name}-1.0.tar.gz": DOCUMENTS[kind] + " " * number}}
+            hostile.behaviour = upstream.Behaviour(projects=projects, hashes=hashes, file_type=kind)
+            _status, listed = nginx.ask("GET", f"/{USER}/hostile/+simple/{name}/", Accept="text/html")
+            found = re.search(r"\+[ef]/[^\"#<>]+", listed.decode())
+            if found is None:
+                raise SystemExit(f"{name} has no file: {listed!r}")
+            if is_document(page, places[place], f"/{USER}/hostile/{found[0]}", kind):
+                shown[place].append(f"{kind} below {found[0][:2]}")
+    return shown
+
+
 def main(url: str, path_of_devpi: str) -> int:
     """Print what ran. Returns the exit status."""
     nginx = Server(url)
@@ -106,8 +167,10 @@ def main(url: str, path_of_devpi: str) -> int:
             clicked += links
             wrong += evil
             print(f"{kind}: {links} javascript: links were clicked, {'A SCRIPT RAN' if evil else 'no script ran'}")
+        by_nginx, by_devpi = documents(page, nginx, owner, (url, devpi))
     print(f"Without nginx, scripts ran on {ran_by_devpi} of these pages.")
-    return 1 if wrong or not clicked or not ran_by_devpi else 0
+    print(f"Files of an upstream that are documents: {by_nginx or 'none'}. Without nginx: {by_devpi}")
+    return 1 if wrong or not clicked or not ran_by_devpi or by_nginx or len(by_devpi) < len(DOCUMENTS) else 0
 
 
 if __name__ == "__main__":

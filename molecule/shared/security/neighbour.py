@@ -1,4 +1,4 @@
-"""What an ordinary user of the host gets of devpi and nginx: neither a socket to open, nor a port to take over.
+"""What an ordinary user of the host gets of devpi and nginx: no socket to open, no lock to hold and no port to take.
 
 neighbour.py TABLE WHILE...: while something goes on (a key of MEANWHILE), it looks for whatever devpi, nginx and their
 units listen on, tries to open it as the user eve, and lets eve have the ports that devpi and nginx listened on once.
@@ -28,6 +28,8 @@ DEVPI = "/run/devpi/devpi.sock"
 OURS = re.compile(r"devpi|nginx")
 #: What devpi, its trial and the inner server of nginx listened on before they had sockets.
 FORMER_PORTS = (3140, 3141, 3142)
+#: Where our locks are, and those of the installers.
+OUR_FOLDERS = ("opt/devpi", "etc/devpi*", "run/devpi*", "var/lib/devpi*", "var/cache/nginx-devpi*", "tmp")
 MEANWHILE = {
     "they run": "sleep 2; systemctl start devpi-health.service",
     "devpi restarts, and is killed and restarts": "for signal in TERM KILL TERM; do"
@@ -174,6 +176,15 @@ def squatting() -> Iterator[list[int]]:
         eve.terminate()
 
 
+def locks() -> list[str]:
+    """Return the locks of ours that eve can open, and so hold. Files of packages that are called so are none."""
+    named = ["(", "-name", "*.lock", "-o", "-name", "lock", ")", "-not", "-path", "*/site-packages/*"]
+    folders = [str(path) for top in OUR_FOLDERS for path in Path("/").glob(top)]
+    find = ["runuser", "-u", EVE, "--", "find", *folders, "-type", "f", *named, "-not", "-user", EVE, "-readable"]
+    # What eve may not pass is told of, and makes another status.
+    return sorted(subprocess.run(find, check=False, capture_output=True, text=True).stdout.splitlines())
+
+
 def await_devpi() -> None:
     """Wait until devpi answers. A start of it takes some seconds."""
     end = time.monotonic() + 180
@@ -197,7 +208,7 @@ def row(meanwhile: str) -> dict[str, str]:
         raise SystemExit(f"Nothing of devpi was seen while {meanwhile}.")
     print(f"while {meanwhile}, seen: {', '.join(sorted(seen))}", flush=True)
     ports = sorted({int(one.rpartition(":")[2]) for one in opened if one.startswith("tcp")})
-    others = sorted(one for one in opened if not one.startswith("tcp"))
+    others = sorted(one for one in opened if not one.startswith("tcp")) + [f"lock {path}" for path in locks()]
     return {
         "meanwhile": meanwhile,
         "opened": ", ".join([*(f"port {port}" for port in ports), *others]) or "nothing",

@@ -14,6 +14,8 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from networks import HOST, own_addresses
+
 UPSTREAM = ("127.0.0.1", 1021)
 RULES = "/etc/devpi/network.nft"
 SECRET = b"what a service of this host tells its own"
@@ -48,10 +50,10 @@ class Secret(BaseHTTPRequestHandler):
 
 
 def addresses(port: int) -> list[str]:
-    """Return URLs of this host: of loopback, in both families and by name, and of its own addresses."""
+    """Return URLs of this host: of loopback, in both families and by name, and of its own addresses of both."""
     said = subprocess.run(["hostname", "--all-ip-addresses"], check=True, capture_output=True, text=True).stdout
     own = [f"[{address}]" if ":" in address else address for address in said.split()]
-    hosts = ["127.0.0.1", "localhost", "[::1]", "127.0.0.53", "0.0.0.0", "[::ffff:127.0.0.1]", *own]
+    hosts = ["127.0.0.1", "localhost", "[::1]", "127.0.0.53", "0.0.0.0", "[::ffff:127.0.0.1]", f"[{HOST}]", *own]
     return [f"http://{host}:{port}/" for host in hosts]
 
 
@@ -104,7 +106,7 @@ def hostile_upstream() -> Iterator[Service]:
     service.server_bind()
     service.server_activate()
     Hostile.targets = addresses(service.server_port)
-    with serving(service), serving(ThreadingHTTPServer(UPSTREAM, Hostile)):
+    with own_addresses(HOST), serving(service), serving(ThreadingHTTPServer(UPSTREAM, Hostile)):
         yield service
 
 

@@ -70,14 +70,14 @@ class Server:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             self._context.check_hostname, self._context.verify_mode = False, ssl.CERT_NONE
 
-    def socket(self) -> socket.socket:
-        """Return a new connection. Raises OSError."""
+    def socket(self, source: str = "", to: str = "127.0.0.1") -> socket.socket:
+        """Return a new connection, from an address and to one of this host. Raises OSError."""
         if self._path:
             local = socket.socket(socket.AF_UNIX)
             local.settimeout(60)
             local.connect(self._path)
             return local
-        plain = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        plain = socket.create_connection((to, self.port), 60, (source, 0) if source else None)
         return self._context.wrap_socket(plain, server_hostname=self.name) if self._context else plain
 
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:

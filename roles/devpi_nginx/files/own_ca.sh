@@ -1,6 +1,7 @@
 #!/bin/sh
 # The small CA in a directory of its own, and the certificate that it signs for the domain:
-#   own_ca.sh permits DIRECTORY DOMAIN                fail where there is no CA, or it may not sign for the domain
+#   own_ca.sh permits DIRECTORY DOMAIN                fail where there is no CA, or it may not sign for the domain; tell
+#                                                     where it may sign for any
 #   own_ca.sh make DIRECTORY DOMAIN CA_DAYS           make the CA, and put one for another domain aside
 #   own_ca.sh holds DIRECTORY DOMAIN DAYS RENEW_DAYS  fail where there is no certificate that lasts RENEW_DAYS more
 #   own_ca.sh renew DIRECTORY DOMAIN DAYS RENEW_DAYS  sign one in that case
@@ -79,7 +80,14 @@ sign() {
 }
 
 case $action in
-  permits) permits ;;
+  permits)
+    permits
+    if [ -z "$name" ]; then
+      echo "The CA in $PWD was made before CAs were limited to their domain: whoever gets hold of its key plays any site" \
+        "to your clients. It is kept. To replace it, move the directory away, run the role devpi_nginx, which makes" \
+        "another CA, and then devpi_client on all clients, which trust that one in its place."
+    fi
+    ;;
   make)
     if permits; then exit; fi
     if [ -s ca.crt ]; then

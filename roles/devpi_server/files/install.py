@@ -31,6 +31,8 @@ from pathlib import Path
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+#: Of uv, in an environment that it works on.
+UV_LOCK = ".lock"
 LOG = "installer.log"
 COMPLETE = ".complete"
 WORK = ".work-"
@@ -71,6 +73,11 @@ class Plan:
         """Return the folder as a path."""
         return Path(self.folder)
 
+    @property
+    def cache(self) -> Path:
+        """Return where the installers keep what they fetched."""
+        return Path(self.lock).parent / "cache"
+
 
 def environment_of(plan: Plan, caller: dict[str, str], home: str) -> dict[str, str]:
     """Return the environment of the installers, with nothing of the host's own pip and uv in it.
@@ -78,7 +85,7 @@ def environment_of(plan: Plan, caller: dict[str, str], home: str) -> dict[str, s
     PIP_CONFIG_FILE=/dev/null makes pip read no file at all; `pip --isolated` would go on reading /etc/pip.conf.
     """
     proxies = {name: value for name, value in caller.items() if name.lower() in PROXIES}
-    cache = f"{Path(plan.lock).parent}/cache"
+    cache = plan.cache
     ours = {
         "PATH": PATH,
         "LANG": "C.UTF-8",
@@ -161,6 +168,13 @@ def open_to_all(folder: Path) -> None:
                 path.chmod(wanted)
 
 
+def close_to_all(plan: Plan) -> None:
+    """Let root alone pass to where the installers lock: whoever may open a lock may hold it, and uv lets everybody."""
+    for folder in (plan.cache, plan.place):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
+
+
 def clear(folder: Path) -> None:
     """Leave of a former run the locks alone, and no mark before anything else."""
     (folder / COMPLETE).unlink(missing_ok=True)
@@ -219,12 +233,14 @@ def make(plan: Plan) -> None:
             if not why_not(plan):
                 return
         clear(plan.place)
+        close_to_all(plan)
         log = os.open(plan.place / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         try:
             with work_folder(Path(plan.lock).parent) as home:
                 install(plan, log, home)
         finally:
             os.close(log)
+        (plan.place / UV_LOCK).unlink(missing_ok=True)
         # The files in a cache keep the modes that they were stored with.
         open_to_all(plan.place)
         reason = why_not(plan)

@@ -21,6 +21,8 @@ from ansible_collections.wheelhouse.devpi.tests.unit.program import load
 #: A python that makes an "environment" and "installs" the program, and says which environment variables it has.
 FAKE = """#!/bin/sh
 env >"$PWD/env"
+stat --format=%a "$PWD" "$(dirname "$UV_CACHE_DIR")" >modes
+(umask 0 && touch .lock)
 mkdir -p bin lib
 printf '#!/bin/sh\\ntest -r %s/lib/code && echo 1.0\\n' "$PWD" >bin/program
 chmod +x bin/program
@@ -75,6 +77,13 @@ def test_a_strict_umask_leaves_an_environment_that_others_can_run(program: Modul
     assert stat.S_IMODE((plan.place / "lib/code").stat().st_mode) == 0o644
     assert stat.S_IMODE((plan.place / "installer.log").stat().st_mode) == 0o600
     program.check(plan)
+
+
+def test_nobody_else_holds_a_lock_of_the_installers(program: ModuleType, plan: Any) -> None:
+    program.make(plan)
+    assert (plan.place / "modes").read_text().split() == ["700", "700"]
+    assert stat.S_IMODE(plan.cache.stat().st_mode) == 0o700
+    assert not (plan.place / ".lock").exists()
 
 
 def test_nothing_of_the_host_reaches_the_installer_but_its_proxies(

@@ -51,7 +51,7 @@ def plan(program: ModuleType, etc: Path) -> Any:
     """Return what the role does by default."""
     return program.Plan(
         domain="index.test",
-        ports={"devpi_nginx_http_port": 80, "devpi_nginx_https_port": 443},
+        ports={"devpi_nginx_http_port": 80, "devpi_https_port": 443},
         needs_lua=True,
         devpi=["127.0.0.1:3141", ":3141", "/var/lib/devpi"],
         sandbox=str(etc / "sandbox"),
@@ -236,5 +236,5 @@ def test_an_nginx_that_is_broken_already_is_told(
 
 
 def test_ports_that_ansible_made_texts_of_are_numbers(program: ModuleType, plan: Any) -> None:
-    given = {**vars(plan), "ports": {"devpi_nginx_http_port": "80", "devpi_nginx_https_port": "443"}}
+    given = {**vars(plan), "ports": {"devpi_nginx_http_port": "80", "devpi_https_port": "443"}}
     assert program.default_ports(program.read_plan(json.dumps(given)), program.Configuration(plan.etc)) == [80, 443]

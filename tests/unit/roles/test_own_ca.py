@@ -58,7 +58,8 @@ def shake_hands(folder: Path, host: str) -> None:
 def _ca(tmp_path: Path) -> Path:
     assert own_ca("permits", tmp_path).returncode == 1
     assert own_ca("make", tmp_path, DOMAIN, 3650).returncode == 0
-    assert own_ca("permits", tmp_path).returncode == 0
+    permits = own_ca("permits", tmp_path)
+    assert (permits.returncode, permits.stdout) == (0, "")
     return tmp_path
 
 
@@ -109,7 +110,7 @@ def test_another_domain_gets_another_ca(ca: Path) -> None:
     assert len(list(ca.glob("former-*"))) == 1
 
 
-def test_a_ca_from_before_stays(ca: Path) -> None:
+def test_a_ca_from_before_stays_and_is_told_of(ca: Path) -> None:
     done = openssl(
         *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-days", "3650"),
         *("-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=devpi CA", "-addext", "keyUsage=critical,keyCertSign"),
@@ -122,3 +123,7 @@ def test_a_ca_from_before_stays(ca: Path) -> None:
         assert own_ca("renew", ca, domain, 90, 30).returncode == 0
         assert own_ca("holds", ca, domain, 90, 30).returncode == 0
     assert (ca / "ca.crt").read_bytes() == before
+    permits = own_ca("permits", ca)
+    assert permits.returncode == 0
+    assert permits.stdout.startswith(f"The CA in {ca} was made before CAs were limited to their domain: ")
+    assert "move the directory away, run the role devpi_nginx" in permits.stdout

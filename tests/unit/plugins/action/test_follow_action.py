@@ -5,11 +5,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.wheelhouse.devpi.plugins.action import follow
+from ansible_collections.wheelhouse.devpi.plugins.modules import follow as module
 
 FINISHED = {"changed": False, "finished": True, "told": "", "restarts": None}
 
@@ -75,3 +85,51 @@ def test_nothing_is_waited_for_in_check_mode() -> None:
     action = Action([], check_mode=True, units=["devpi.service"])
     assert action.run()["skipped"]
     assert action.ran == []
+
+
+@pytest.fixture(name="job")
+def _job(tmp_path: Path) -> Iterator[Path]:
+    """The file of a job of some seconds, which Ansible's own wrapper runs: tests of modules have none."""
+    program = tmp_path / "module"
+    program.write_text("#!/bin/sh\nexec sleep 10\n")
+    program.chmod(0o700)
+    command = [sys.executable, "-m", "ansible.modules.async_wrapper", f"j{time.time_ns()}", "60", str(program), "_"]
+    environment = {**os.environ, "ANSIBLE_ASYNC_DIR": str(tmp_path / "jobs")}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    file = Path(json.loads(said)["results_file"])
+    yield file
+    kill(file)
+
+
+def kill(job: Path) -> None:
+    """Kill the wrapper of a job, and what runs its module."""
+    name = job.name.partition(".")[0].encode()
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if name in process.read_bytes().split(b"\0"):
+                os.kill(int(process.parent.name), signal.SIGKILL)
+
+
+def look(job: Path, seconds: float) -> dict[str, Any]:
+    """Look at a job as the module does on its host."""
+    told = {"seconds": seconds, "spent": 0, "told": "", "restarts": None, "job_file": str(job)}
+    params = {"units": None, "answer": None, "timeout": 60, "progress": None, "look": told}
+    return module.look_until_news(params, lambda _command: (1, "", ""))
+
+
+def test_job_is_waited_for(job: Path) -> None:
+    assert not look(job, 0.05)["finished"]
+    # While it is written.
+    job.write_text("{")
+    assert not look(job, 0.05)["finished"]
+    job.write_text(json.dumps({"rc": 0}))
+    assert look(job, 0.05)["finished"]
+    job.unlink()
+    assert look(job, 0.05)["finished"]
+
+
+def test_job_that_was_killed_is_not_waited_for(job: Path) -> None:
+    kill(job)
+    result = look(job, 60)
+    assert result["failed"]
+    assert f"The job of {job} was killed before it ended" in result["msg"]

@@ -93,6 +93,18 @@ def test_failure_of_the_module_is_its_result(shown: list[str]) -> None:
     assert shown == ["<None> 1 of 2"]
 
 
+def test_module_that_was_killed_ends_the_action(shown: list[str]) -> None:
+    action = Action()
+    looks = _watched_action.LOOKS
+    killed = {"failed": True, "msg": "It was killed."}
+    action.states = [*[STARTED] * looks, {"finished": False}, *[STARTED] * looks, killed]
+    action.lines = ["1 of 2"] * (2 * looks)
+    assert action.run() == killed
+    assert [args["look"]["job_file"] for name, args in action.ran if name == "wheelhouse.devpi.follow"] == [
+        "~/.ansible_async/j1.2"
+    ] * 2
+
+
 def test_module_that_cannot_begin_ends_the_action(shown: list[str]) -> None:
     action = Action()
     action.started = {"failed": True, "msg": "no python"}

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -108,15 +107,6 @@ def test_api_that_never_answers_has_a_limit(run: Run, states: list[State], free_
     url = f"http://127.0.0.1:{free_port}"
     result = look(run, units=["devpi.service"], answer=url, timeout=60, look={"spent": 61})
     assert result["msg"].startswith(f"devpi.service runs, and its API does not answer at {url} within 60 s (timeout).")
-
-
-def test_job_is_waited_for(run: Run, states: list[State], tmp_path: Path) -> None:
-    file = tmp_path / "job"
-    for content, finished in (("{", False), (json.dumps({"finished": 0}), False), (json.dumps({"rc": 0}), True)):
-        file.write_text(content)
-        assert look(run, job="1.2", look={"seconds": 0.05, "job_file": str(file)})["finished"] == finished
-    file.unlink()
-    assert look(run, job="1.2", look={"job_file": str(file)})["finished"]
 
 
 def test_one_of_both_is_wanted(run: Run) -> None:

@@ -40,6 +40,8 @@ def read(name: str) -> str | None:
     return texts.get(name)
 
 
+UPSTREAM_RULE = ["address:port", "unix:/path/to/socket", "in place of its name"]
+
 ACME = {
     "devpi_nginx_tls": "acme",
     "devpi_nginx_acme_email": "admin@devpi.test",
@@ -99,6 +101,23 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["devpi_server_listen is '3141'", "127.0.0.1:3141"],
     ),
     "listening on a path": ({"devpi_server_listen": "127.0.0.1:3141/x"}, ["devpi_server_listen is '127.0.0.1:3141/x'"]),
+    **{
+        f"upstream {wrong}": ({"devpi_nginx_upstream": wrong}, [f"devpi_nginx_upstream is '{wrong}'", *UPSTREAM_RULE])
+        for wrong in (
+            "devpi.example.org:3141",
+            "localhost:3141",
+            "127.0.0.1",
+            "127.0.0.1:0",
+            "127.0.0.1:70000",
+            "1.2.3:80",
+            "::1:3141",
+            "[::1]",
+            "[1.2.3.4]:80",
+            "http://127.0.0.1:3141",
+            "unix:devpi.sock",
+        )
+    },
+    "listen with a login": ({"devpi_server_listen": "me@127.0.0.1:3141"}, ["devpi_server_listen is", "127.0.0.1:3141"]),
     "upstream here without a port": (
         {"devpi_server_local_upstreams": ["127.0.0.1"]},
         ["devpi_server_local_upstreams has '127.0.0.1'", "127.0.0.1:8000"],
@@ -269,6 +288,11 @@ def test_right_values_are_taken() -> None:
         )
         == []
     )
+
+
+@pytest.mark.parametrize("place", ["127.0.0.1:3141", "192.0.2.1:65535", "[::1]:3141", "[2001:db8::7]:80"])
+def test_right_places(place: str) -> None:
+    assert problems(devpi_nginx_upstream=place, devpi_server_listen=place) == []
 
 
 def test_what_follows_from_others() -> None:
