@@ -94,7 +94,7 @@ def _job(tmp_path: Path) -> Iterator[Path]:
     program = tmp_path / "module"
     program.write_text("#!/bin/sh\nexec sleep 10\n")
     program.chmod(0o700)
-    # Since ansible-core 2.21, whether the module's folder is kept comes first, and the command in place of its arguments.
+    # Since ansible-core 2.21, whether the module's folder is kept comes first, and its command in place of a file.
     is_new = tuple(map(int, ansible_version.split(".")[:2])) >= (2, 21)
     arguments = ["true", str(program), str(program)] if is_new else [str(program), "_"]
     command = [sys.executable, "-m", "ansible.modules.async_wrapper", f"j{time.time_ns()}", "60", *arguments]
