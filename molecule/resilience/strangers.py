@@ -16,6 +16,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 from checks import Checks
 from front import JSON_TYPE, ask
@@ -55,7 +56,7 @@ class Devpi(BaseHTTPRequestHandler):
         if self.path.endswith("?no_projects="):
             self._send(200, {"result": {"type": "stage", "bases": BASES.get(self.path.partition("?")[0], [])}})
             return
-        if self.path == "/+wheelhouse/auth":
+        if unquote(self.path) == "/+wheelhouse/auth":
             # The judge in nginx asks whether a login may do this: here, each may.
             self.send_response(204)
             self.end_headers()
