@@ -8,6 +8,7 @@ import re
 
 import durations
 import pytest
+import run
 from parts import LINT, TOUCHES, Part, choose, parts, scenarios, touched
 from repository import CHECKOUT, files
 from typed import groups
@@ -74,3 +75,16 @@ def test_what_grew_by_half_is_told() -> None:
 
 def test_committed_durations_are_of_parts_that_are_there() -> None:
     assert set(json.loads(durations.COMMITTED.read_text())) <= {part.name for part in parts()}
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("", ""),
+        ("collected 5 items\n\ntests/a.py ...\n", "tests/a.py ..."),
+        ("TASK [Write the unit] *****\n<host> SSH: EXEC ssh\nok: [host]\n", "TASK [Write the unit]"),
+        ("TASK [Old] **\n\x1b[0;33mRUNNING HANDLER [New] ***\x1b[0m\nok\n", "RUNNING HANDLER [New]"),
+    ],
+)
+def test_how_far_a_part_is(output: str, expected: str) -> None:
+    assert run.latest(output) == expected

@@ -195,6 +195,28 @@ def test_what_others_keep_beside_the_data_stays_there(
     assert all((host / "data/.before" / name / "large").exists() for name in others)
 
 
+def test_what_devpi_removes_while_it_is_counted_is_no_trouble(
+    switch: ModuleType, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A temporary file, and a folder of files that an index no longer has."""
+    entries_of, temporary, folder = files.entries_of, host / "data/.event_serial-tmp", host / "data/+files/gone"
+    account, progress = switch.pwd.getpwuid(os.geteuid()), switch.Progress(host / "progress")
+    whole = switch.check_room(host / "data", account, progress)
+    temporary.touch()
+    folder.mkdir()
+
+    def entries_then_gone(path: Path) -> list[os.DirEntry[str]]:
+        entries: list[os.DirEntry[str]] = entries_of(path)
+        temporary.unlink(missing_ok=True)
+        if path == folder.parent and folder.exists():
+            folder.rmdir()
+        return entries
+
+    monkeypatch.setattr(files, "entries_of", entries_then_gone)
+    assert switch.check_room(host / "data", account, progress).files == whole.files
+    assert not folder.exists()
+
+
 def test_how_far_a_snapshot_is(switch: ModuleType, host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     progress = switch.Progress(host / "state")
