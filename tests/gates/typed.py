@@ -34,7 +34,9 @@ class Group:
     def programs(self) -> list[str]:
         """Return the paths of the programs below the checkout."""
         found = (path for folder in self.folders for path in (CHECKOUT / folder).rglob("*.py"))
-        return sorted(path.relative_to(CHECKOUT).as_posix() for path in found)
+        names = (path.relative_to(CHECKOUT).as_posix() for path in found)
+        # A scenario keeps a copy of the collection in a hidden folder.
+        return sorted(name for name in names if "/." not in name)
 
     def check(self) -> bool:
         """Show what mypy says. Returns whether it has nothing to say against any program."""
