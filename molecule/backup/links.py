@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whoever broke into devpi-server puts links to what is root's wherever the programs of the host may look.
 
-`links.py names CHECKOUT` prints the names that programs and tasks use, read from their code. On the server, as root,
-`links.py plant ROUND NAMES` lets the user devpi put links there, `links.py run` runs each unit of the host that works
-with the data, and `links.py look` prints what of the host is not as before, as JSON, and takes the links away.
+`links.py names CHECKOUT` prints the names that programs and tasks use, read from their code, one on each line. On the
+server, as root, `links.py plant ROUND NAMES` lets the user devpi put links there, `links.py run` runs each unit of the
+host that works with the data, and `links.py look` prints what of the host is not as before, as JSON, and takes the
+links away.
 """
 
 from __future__ import annotations
@@ -188,10 +189,10 @@ def look() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "names":
-        print(json.dumps(names(Path(sys.argv[2]))))
+        print("\n".join(names(Path(sys.argv[2]))))
     elif sys.argv[1] == "plant":
         make_canary()
-        plant(sys.argv[2], json.loads(sys.argv[3]))
+        plant(sys.argv[2], sys.argv[3].splitlines())
     elif sys.argv[1] == "run":
         run_units()
     else:

@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 from make_wheel import make_wheel
 
-PASSWORD = "the password of the team"
+PASSWORD = "the c4nary of the team"
 INDEX = "/team/dev/"
 
 

@@ -8,6 +8,7 @@ A server that writes on each page who asked for it stands in for devpi, whose so
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import socket
@@ -16,6 +17,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 from checks import Checks
 from front import JSON_TYPE, ask
@@ -55,9 +57,10 @@ class Devpi(BaseHTTPRequestHandler):
         if self.path.endswith("?no_projects="):
             self._send(200, {"result": {"type": "stage", "bases": BASES.get(self.path.partition("?")[0], [])}})
             return
-        if self.path.endswith("/+api") and by != "nobody":
-            # The judge in nginx asks whose login it is. A login that is not good would count as a guess.
-            self._send(200, {"result": {"authstatus": ["ok", by]}})
+        if unquote(self.path) == "/+wheelhouse/auth":
+            # The judge in nginx asks whether a login may do this: here, each may.
+            self.send_response(204)
+            self.end_headers()
             return
         first = self.path not in self.asked
         self.asked.append(self.path)
@@ -74,7 +77,9 @@ class Devpi(BaseHTTPRequestHandler):
         self.send_header("X-Devpi-Serial", "1")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        # Who asks for the serial reads the headers alone.
+        with contextlib.suppress(BrokenPipeError):
+            self.wfile.write(body)
 
 
 class SocketServer(ThreadingHTTPServer):

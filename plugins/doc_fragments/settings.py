@@ -88,36 +88,21 @@ trust_inheritance_rules_from:
 mirror_url:
   description:
     - The URL of the index that a mirror fetches from, such as C(https://mirrors.aliyun.com/pypi/simple/).
-    - Where it changes to another place, the files in the cache stay, and links to the old mirror go. That takes one
-      request to devpi-server for each project in the cache. On the way the URL has the mark C(#unfinished-switch) and
+    - Where it changes to another place, the files in the cache stay, and links to the old mirror go. That takes a few
+      requests to devpi-server for each project in the cache. On the way the URL has the mark C(#unfinished-switch) and
       works; a run that finds the mark, because another one was killed, finishes what that one began.
-    - devpi 6 is told to ignore serials, unless O(mirror_ignore_serial_header) is written, and to fetch the pages in its
-      cache and the list of names anew. Where the new mirror takes longer for its list than the C(--request-timeout) of
-      devpi-server, names that only it has appear after O(mirror_cache_expiry).
-    - devpi 7 keeps the links of a page that is the same on both mirrors. The module lets it forget those of projects
-      without files in the cache. Of the others it fetches the pages itself, and the mirror points at the module for a
-      moment, which serves them on loopback with another wording, so that devpi takes them over. That takes a few
-      requests for each such project. Where the module is killed at that moment, devpi goes on with the links that it
-      has, and before the next run it knows no other projects, and other accounts of its host could answer in place of
-      the mirror.
-    - Of a project that the new mirror does not have, the files in the cache stay and its other files go. With both
-      versions, the mirror points at the module for a moment for that too.
-    - Before anything changes, a switch with devpi 7 is refused where there are files in the cache and the new mirror
-      does not answer or has pages that devpi finds no files on, or C(url) is not on loopback. Check mode does not see
-      that. With devpi 6, RV(stale_projects) names the projects whose page did not come, and where C(url) is not on
-      loopback, those that the new mirror does not have.
-    - Where the page of a mirror gives no sizes, as those in HTML and in JSON 1.0 do, and something else of a file
-      changes on it, 7.0.0b4 answers 500 for that file in its cache, switched or not, unless what stands in front of it
-      serves it straight from disk. A switch does not do that. Files in the cache of which the new mirror gives a hash
-      but no size, or no SHA-256, are moved one after the other, devpi fetching each from the module; that takes twelve
-      requests and room for a copy of it, and one request for each file on their pages. Those without a hash, at the
-      same URL, are not on their page for a moment. Where the module is killed then, a file may be missing until the
-      next run, and the only one of a project, for a moment, is fetched again. And what was on the pages when the mirror
-      was switched, does not break by files that come later.
-    - With 7.0.0b4, a switch is also refused where the new mirror gives no sizes or no SHA-256, and devpi-server does
-      not reach 127.0.0.1 of the host that the module runs on.
-    - A file that has no hash and another URL, devpi fetches again when it is asked for, and also one that has another
-      kind of hash and was not moved. The old one stays at its old URL.
+    - devpi 6 is told to ignore serials, unless O(mirror_ignore_serial_header) is written. Where the new mirror takes
+      longer for its list than the C(--request-timeout) of devpi-server, names that only it has appear after
+      O(mirror_cache_expiry).
+    - Of a project that the new mirror does not have, the files in the cache stay and its other files go. For that, and
+      for all projects with devpi 7, the mirror points at the module for a moment, on loopback. So C(url) is to be on
+      the host of devpi-server. Elsewhere, devpi 7 is not switched where it has files in its cache, and with devpi 6
+      RV(stale_projects) names the projects that the new mirror does not have, and those whose page did not come.
+    - A switch with devpi 7 is refused before anything changes where there are files in the cache and the new mirror
+      does not answer, has pages that devpi finds no files on, or gives no sizes or no SHA-256, as pages in HTML and in
+      JSON 1.0 do. devpi 7.0.0b4 would answer 500 for such a file. Check mode does not see that.
+    - A file that has no hash and another URL, devpi fetches again when it is asked for. The old one stays at its old
+      URL.
     - A new mirror needs it. devpi-server dies at its next start of a mirror without it.
     - User and password in it are not shown in diffs or logs, but devpi itself shows them to everybody.
   type: str

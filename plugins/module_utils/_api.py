@@ -132,7 +132,7 @@ class Client:
         check_mode: bool,
         validate_certs: bool = True,
         ca_path: str | None = None,
-        timeout: int = 30,
+        timeout: float = 30,
     ) -> None:
         parts = urlsplit(url)
         if not _is_url(parts):

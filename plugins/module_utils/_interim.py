@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The wheelhouse founders
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An upstream on loopback from which devpi fetches pages for a moment, and files that it had before."""
+"""An upstream on loopback from which devpi fetches pages for a moment."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ import threading
 import time
 import typing as t
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import urljoin
 
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import JSON_TYPE
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._connections import Sink
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page, Probe, ProbeError
 
 GRACE = 1.0
@@ -27,47 +25,18 @@ PORTS = (1021, 1022, 0)
 """Where it listens: at one of two ports that only root may bind and nobody else uses (RFC 4727), because devpi may ask
 no other port of its host (``network.nft`` of the role devpi_server), or else at any that is free."""
 
-FILES = "+files/"
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A file, which ``write`` sends. ``before_end`` is called before its last part, and tells whether that may go."""
-
-    size: int
-    last_modified: str
-    write: t.Callable[[Sink], None]
-    before_end: t.Callable[[], bool]
-
-
-class _Holding:
-    """Hands on what is written, one part late."""
-
-    def __init__(self, into: Sink) -> None:
-        self._into = into
-        self._held = b""
-
-    def write(self, data: bytes) -> None:
-        """Hand on the part before this one."""
-        self.end()
-        self._held = bytes(data)
-
-    def end(self) -> None:
-        """Hand on the last part."""
-        self._into.write(self._held)
-
 
 class Interim(ThreadingHTTPServer):
     """Has ``pages`` by the name of their project, None where there is none, and asks the upstream for all others.
 
     It asks with the login of the upstream, which devpi would not send to where it was sent on. ``login`` becomes part
     of its own URL, because devpi sends that when it fetches a file. ``fetched`` holds the projects whose page was asked
-    for, ``files`` what it offers at ``url_of``. ``former`` is the URL of the one of a run that was killed.
+    for.
     """
 
     daemon_threads = True
 
-    def __init__(self, pages: dict[str, bytes | None], upstream: Probe, login: str, former: str) -> None:
+    def __init__(self, pages: dict[str, bytes | None], upstream: Probe, login: str) -> None:
         for port in PORTS:
             try:
                 super().__init__(("127.0.0.1", port), _Handler)
@@ -81,16 +50,6 @@ class Interim(ThreadingHTTPServer):
         self.pages = pages
         self.upstream = upstream
         self.fetched: set[str] = set()
-        self.files: dict[str, Offer] = {}
-        self._former = former
-
-    def url_of(self, name: str) -> str:
-        """Return the URL of a file."""
-        return file_url(self.url, name)
-
-    def former_url_of(self, name: str) -> str:
-        """Return the URL that a file had in the run that was killed."""
-        return file_url(self._former, name)
 
     def handle_error(self, request: t.Any, client_address: t.Any) -> None:
         """Say nothing of clients that hang up: what a module prints is its result."""
@@ -103,14 +62,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
     def do_GET(self) -> None:
-        """Send a page or a file, or what the upstream says."""
+        """Send a page, or what the upstream says."""
         _before, here, path = self.path.partition(self.server.folder)
         if not here:
             # As if nothing listened, which is what devpi finds where a run was killed.
             self.close_connection = True
-            return
-        if path.startswith(FILES):
-            self._send_file(self.server.files.get(unquote(path).removeprefix(FILES)))
             return
         project = path.strip("/")
         if project not in self.server.pages:
@@ -122,19 +78,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(404, "text/plain", b"no such page")
         else:
             self._reply(200, JSON_TYPE, page, {"Content-Encoding": "gzip"})
-
-    def _send_file(self, offer: Offer | None) -> None:
-        if offer is None:
-            self._reply(404, "text/plain", b"no such file")
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(offer.size))
-        self.send_header("Last-Modified", offer.last_modified)
-        self.end_headers()
-        holding = _Holding(self.wfile)
-        offer.write(holding)
-        if offer.before_end():
-            holding.end()
 
     def _hand_on(self, project: str) -> None:
         try:
@@ -153,12 +96,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def file_url(upstream: str, name: str) -> str:
-    """Return the URL that a file has at the one with this URL, which may have a login and what a switch marks."""
-    parts = urlsplit(upstream)
-    return f"http://127.0.0.1:{parts.port}{parts.path.rpartition('/')[0]}/{FILES}{quote(name)}"
-
-
 def absolute(page: Page) -> str:
     """Return the text of a page so that its links lead to the same places from everywhere."""
     if page.status != 200:
@@ -171,11 +108,9 @@ def absolute(page: Page) -> str:
 
 
 @contextmanager
-def interim_upstream(
-    pages: dict[str, bytes | None], upstream: Probe, login: str = "", former: str = ""
-) -> t.Iterator[Interim]:
+def interim_upstream(pages: dict[str, bytes | None], upstream: Probe, login: str) -> t.Iterator[Interim]:
     """Let an Interim answer on a free port of loopback during a ``with`` block. Raises OSError where there is none."""
-    with Interim(pages, upstream, login, former) as server:
+    with Interim(pages, upstream, login) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:

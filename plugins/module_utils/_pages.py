@@ -50,24 +50,14 @@ def name_of(file: File) -> str:
     return posixpath.basename(unquote(urlsplit(file["url"]).path))
 
 
-def hash_of(file: File) -> tuple[str, str]:
-    """Return the hash that devpi goes by, its kind and itself, both empty where the page gives none.
+def loses(file: File) -> bool:
+    """Tell whether devpi 7.0.0b4 would no longer serve the file, where it has it in its cache.
 
-    As ``best_available_hash_type`` in devpi_server/filestore.py.
+    Where what a page says of a file has changed, ``save_links`` (devpi_server/model/remote.py, lines 630 and 672) puts
+    the size and the hashes that the page gives in place of those that devpi found for itself. Without a size,
+    ``gethttpheaders`` (filestore.py) answers 500; without SHA-256, devpi can no longer delete the file.
     """
-    hashes = file["hashes"]
-    kind = next((kind for kind in ("sha256", "md5", *hashes) if kind in hashes), "")
-    return kind, hashes.get(kind, "")
-
-
-def place_of(file: File) -> str:
-    """Return where devpi has a file in an index (``make_key`` in devpi_server/model/simpleapi.py)."""
-    _kind, digest = hash_of(file)
-    if digest:
-        return f"/+f/{digest[:3]}/{digest[3:16]}/{name_of(file)}"
-    scheme, host, path = urlsplit(file["url"])[:3]
-    folder = "_".join(f"{scheme}/{host}{path}".split("/")[:-1])
-    return f"/+e/{re.sub('[^a-zA-Z0-9_.-]', '_', folder)}/{name_of(file)}"
+    return file["size"] is None or bool(file["hashes"] and "sha256" not in file["hashes"])
 
 
 def in_other_words(file: File) -> File:

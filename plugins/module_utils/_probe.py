@@ -114,7 +114,7 @@ class Probe:
     ``project`` is the one to look at, for upstreams that do not list theirs.
     """
 
-    def __init__(self, url: str, version: str, timeout: int, project: str | None = None) -> None:
+    def __init__(self, url: str, version: str, timeout: float, project: str | None = None) -> None:
         self._agent = f"devpi-server/{version} (py{platform.python_version()}; {sys.platform})"
         self._timeout = timeout
         self._project = project

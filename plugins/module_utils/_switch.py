@@ -25,10 +25,15 @@ from urllib.parse import quote, urlsplit
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import ApiError, Client, path_of
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._dialect import Config, Dialect
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import Interim, interim_upstream
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._kept import Kept
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._pages import Pages, files_on
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._kept import kept_files
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._pages import (
+    Pages,
+    files_on,
+    in_other_words,
+    loses,
+    packed,
+)
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page, Probe, ProbeError
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._sizes import PageOnTheWay, is_in_between, loses
 
 _MARK = re.compile(
     r"#unfinished-(?P<what>switch|look);list=(?P<list>yes|no);expiry=(?P<expiry>\d*)(?:;to=(?P<to>.+))?$"
@@ -46,7 +51,7 @@ NO_SUCH_PAGE = (403, 404, 410)
 """What upstreams answer for a project that they do not have."""
 
 LOSES_SIZES = re.compile(r"7\.0\.0b[1-4]$")
-"""The versions of devpi-server that were seen to stop serving files; see _sizes.py."""
+"""The versions of devpi-server that were seen to stop serving files; see ``loses``."""
 
 
 def settled(config: Config, dialect: Dialect) -> Config:
@@ -99,7 +104,13 @@ def survey(client: Client, dialect: Dialect, index: str, final: Config) -> Pages
             f"{client.url}{path_of(index)}/{unreadable[0]}?force)."
         )
     if LOSES_SIZES.match(client.version):
-        _refuse_what_would_be_lost(client, dialect, index, pages)
+        lost = [name for name, page in pages.items() if any(loses(file) for file in (page or {}).values())]
+        if lost:
+            raise ApiError(
+                f"{index}: the new mirror gives no sizes or no SHA-256 on the pages of {_some(lost)}, and devpi-server "
+                f"{client.version} would no longer serve the files that it has of them: take a mirror with pages in "
+                "JSON 1.1, or devpi-server 6."
+            )
     return pages
 
 
@@ -141,10 +152,8 @@ def _leave_7(client: Client, dialect: Dialect, index: str, final: Config, pages:
     if not pages:
         client.write("PATCH", path, _interim(final, dialect))
         return _forget(client, index)
-    former = client.get(f"{path}?no_projects=")[dialect.mirror_url]
-    # At once, because the new upstream's own pages may do harm to files in the cache.
-    with _standing_in(client, dialect, index, final, pages, former) as server:
-        cached = _forget(client, index, former)
+    with _standing_in(client, dialect, index, final, pages) as server:
+        cached = _forget(client, index)
         renewed = _renew_links(client, index, {name: pages[name] for name in cached if name in pages}, server)
     return [name for name in cached if name not in renewed]
 
@@ -157,54 +166,20 @@ def _interim(final: Config, dialect: Dialect) -> Config:
 
 @contextlib.contextmanager
 def _standing_in(
-    client: Client, dialect: Dialect, index: str, final: Config, projects: t.Iterable[str], former: str = ""
+    client: Client, dialect: Dialect, index: str, final: Config, projects: t.Iterable[str]
 ) -> t.Iterator[Interim]:
     """Let a mirror fetch from this module during a ``with`` block, which has no pages of the projects yet."""
     url = dialect.word("mirror_url")
     interim = _interim(final, dialect)
     login = urlsplit(final[url]).netloc.rpartition("@")[0]
     probe = Probe(final[url], client.version, client.timeout)
-    with interim_upstream(dict.fromkeys(projects), probe, login, former) as server:
+    with interim_upstream(dict.fromkeys(projects), probe, login) as server:
         stand_in = f"{server.url}{_mark(final, dialect)};to={final[url]}"
         client.write("PATCH", path_of(index), {**interim, url: stand_in})
-        done = False
         try:
             yield server
-            done = True
         finally:
-            # After a failure, pages of the new upstream might do harm to what the next run takes up.
-            if done or not LOSES_SIZES.match(client.version):
-                client.write("PATCH", path_of(index), interim)
-
-
-def _refuse_what_would_be_lost(client: Client, dialect: Dialect, index: str, pages: Pages) -> None:
-    """Raise ApiError where devpi would no longer serve files that are in its cache."""
-    moved = [name for name, page in pages.items() if any(loses(file) for file in (page or {}).values())]
-    if moved and not _reaches_this_host(client, dialect, path_of(index)):
-        raise ApiError(
-            f"{index}: the new mirror gives no sizes or no SHA-256 on the pages of {_some(moved)}, and devpi-server "
-            f"{client.version} would no longer serve what it has of them, unless this module stands in for the new "
-            "mirror for a moment. But devpi-server does not reach 127.0.0.1 of this host: run the task where it does, "
-            "take a proxy for 127.0.0.1 out of its environment (NO_PROXY), or take a mirror with pages in JSON 1.1."
-        )
-
-
-def _reaches_this_host(client: Client, dialect: Dialect, path: str) -> bool:
-    """Tell whether devpi fetches from this module where it stands in for the upstream."""
-    url, no_list, _expiry = _words(dialect)
-    found = client.get(f"{path}?no_projects=")
-    if is_on_its_way(found, dialect):
-        # The run that was killed looked.
-        return True
-    found.pop("projects", None)
-    with interim_upstream({NO_PROJECT: None}, Probe(found[url], client.version, client.timeout)) as server:
-        try:
-            stand_in = f"{server.url}{_mark(found, dialect, 'look')};to={found[url]}"
-            client.write("PATCH", path, {**found, url: stand_in, no_list: True})
-            client.attempt("GET", f"{path}/+simple/{NO_PROJECT}/")
-        finally:
-            client.write("PATCH", path, found)
-    return NO_PROJECT in server.fetched
+            client.write("PATCH", path_of(index), interim)
 
 
 def _projects_with_files(client: Client, dialect: Dialect, index: str) -> list[str]:
@@ -214,7 +189,7 @@ def _projects_with_files(client: Client, dialect: Dialect, index: str) -> list[s
     found = client.get(f"{path}?no_projects=")
     if is_on_its_way(found, dialect):
         # The server names what it has already.
-        return _forget(client, index, found[url])
+        return _forget(client, index)
     found.pop("projects", None)
     before = settled(found, dialect)
     try:
@@ -225,18 +200,17 @@ def _projects_with_files(client: Client, dialect: Dialect, index: str) -> list[s
         client.write("PATCH", path, {**before, no_list: bool(before.get(no_list))})
 
 
-def _forget(client: Client, index: str, former: str = "") -> list[str]:
+def _forget(client: Client, index: str) -> list[str]:
     """Let devpi 7 forget the links of the projects that have no file in its cache. Returns the others.
 
     No file goes, because none has this version; but where no other file is left, devpi deletes the links of the project
     (``del_versiondata`` in devpi_server/model/remote.py, 7.0.0b4), and fetches them from the new upstream when they are
-    asked for. ``former`` is the URL that a killed run left: its page may name a file where it is not yet.
+    asked for.
     """
     path = path_of(index)
     for name in client.get(path).get("projects", []):
-        if not is_in_between(client, index, name, former):
-            with contextlib.suppress(ApiError):
-                client.write("DELETE", f"{path}/{quote(name)}/{NO_VERSION}?force")
+        with contextlib.suppress(ApiError):
+            client.write("DELETE", f"{path}/{quote(name)}/{NO_VERSION}?force")
     return t.cast("list[str]", client.get(path).get("projects", []))
 
 
@@ -283,24 +257,23 @@ def _renew_links(client: Client, index: str, pages: Pages, server: Interim) -> l
     """
     renewed = []
     for name, files in pages.items():
-        page = PageOnTheWay(client, index, name, files, server)
-        kept: dict[str, Kept] = {}
-        try:
-            if files is None:
-                page.have_kept_files()
-            elif LOSES_SIZES.match(client.version):
-                kept = page.have_sizes()
-        except ApiError:
-            continue
-        succeeded = page.show()
+        refresh = f"{path_of(index)}/+simple/{quote(name)}/refresh"
+        if files is None:
+            try:
+                said = list(kept_files(client, index, name))
+            except ApiError:
+                continue
+        else:
+            said = [in_other_words(file) for file in files.values()]
+        server.pages[name] = packed(name, said)
+        succeeded = client.attempt("POST", refresh)
         if name not in server.fetched:
             # It does not reach this host, and clients should not wait for that.
             break
         if succeeded:
             if files is not None:
-                page.show_true(but_of=kept)
-            for file in kept.values():
-                page.keep(file)
+                server.pages[name] = packed(name, files.values())
+                client.attempt("POST", refresh)
             renewed.append(name)
     return renewed
 

@@ -21,6 +21,12 @@ SECRET = "s3cret-of-team"
 SITE = CHECKOUT / "playbooks/site.yml"
 
 
+def secrets() -> set[str]:
+    """Return the variables of which nothing is ever shown."""
+    text = (CHECKOUT / "plugins/plugin_utils/_settings.py").read_text()
+    return set(re.findall(r'^        "(\w+)",$', text.partition("SECRETS = ")[2].partition(")")[0], re.MULTILINE))
+
+
 @pytest.fixture(scope="module")
 def inventory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An inventory with one bare host as server and client."""
@@ -78,13 +84,20 @@ def refused(inventory: Path, *extra_vars: str, playbook: Path = SITE, options: S
 
 
 def test_all_wrong_values_are_named_at_once_and_no_secret(inventory: Path) -> None:
-    """As text and as JSON, with a login in a URL, and with all that -vvv prints."""
+    """As text and as JSON, with a login in a URL, with all that -vvv prints, and a secret wherever one may stand."""
     wrong = {
         "devpi_server_environment": {"HTTPS_PROXY": f"http://me:{SECRET}'@proxy.test:3128"},
         "devpi_server_install_index_url": f"htps://me@corp:{SECRET}@host.test/simple/",
+        "devpi_server_ldap": {"url": "ldap.test", "user_search": {"password": [SECRET]}},
         "devpi_server_root_password": f" {SECRET}",
         "devpi_backup_environment": {"AWS_SECRET_ACCESS_KEY": f"top'{SECRET}"},
+        "devpi_backup_password": [SECRET],
+        "devpi_backup_ssh_key": {"key": SECRET},
+        "devpi_client_login": f"team:{SECRET}",
+        "devpi_client_repositories": [{"name": "dev", "index": "team/dev", "username": "team", "password": [SECRET]}],
+        "devpi_nginx_acme_eab_hmac_key": [SECRET],
     }
+    assert secrets() <= wrong.keys()
     texts = ["devpi_directory=/home/devpi-data", "devpi_max_upload_mib=2g", "devpi_server_outgoing_ports=443,70000"]
     texts += ["devpi_nginx_timeout=1", "devpi_backup_repository=backup", "devpi_layout_users=team"]
     texts += ["devpi_client_url=devpi.test", "devpi_client_tools=conda"]
@@ -94,6 +107,11 @@ def test_all_wrong_values_are_named_at_once_and_no_secret(inventory: Path) -> No
         "devpi_server_environment.HTTPS_PROXY has to be one line of text, without single quotes",
         "devpi_server_install_index_url is 'htps://********@host.test/simple/'",
         "devpi_backup_environment.AWS_SECRET_ACCESS_KEY has to be one line of text, without single quotes",
+        "devpi_backup_password is a list",
+        "devpi_backup_ssh_key is a dictionary",
+        "devpi_client_login is not shown here: it has to be a dictionary",
+        "devpi_client_repositories[0].password is a list",
+        "devpi_nginx_acme_eab_hmac_key is a list",
         "devpi_server_root_password is empty, begins or ends with a blank",
         "devpi_directory is '/home/devpi-data'",
         "devpi_max_upload_mib is '2g': it has to be a whole number",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 
 import durations
 import pytest
+import run
 from parts import LINT, TOUCHES, Part, choose, parts, scenarios, touched
 from repository import CHECKOUT, files
+from typed import groups
 
 PATHS = [path.relative_to(CHECKOUT).as_posix() for path in files()]
 
@@ -48,6 +51,16 @@ def test_a_file_of_each_scenario_touches_its_scenario() -> None:
         assert f"molecule-{scenario}" in touched([f"molecule/{scenario}/verify.yml"])
 
 
+def test_the_types_of_each_program_are_checked_once() -> None:
+    checked = [program for group in groups() for program in group.programs()]
+    assert sorted(checked) == [path for path in PATHS if path.endswith(".py")]
+
+
+def test_every_program_of_python_has_its_ending() -> None:
+    others = (path for path in files() if path.suffix != ".py")
+    assert [path for path in others if re.match(rb"#!.*python", path.read_bytes())] == []
+
+
 def test_longest_first_and_the_unknown_among_the_long() -> None:
     names = ["short", "new", "long"]
     order = durations.longest_first([Part(name, []) for name in names], {"short": 2, "long": 900})
@@ -62,3 +75,16 @@ def test_what_grew_by_half_is_told() -> None:
 
 def test_committed_durations_are_of_parts_that_are_there() -> None:
     assert set(json.loads(durations.COMMITTED.read_text())) <= {part.name for part in parts()}
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("", ""),
+        ("collected 5 items\n\ntests/a.py ...\n", "tests/a.py ..."),
+        ("TASK [Write the unit] *****\n<host> SSH: EXEC ssh\nok: [host]\n", "TASK [Write the unit]"),
+        ("TASK [Old] **\n\x1b[0;33mRUNNING HANDLER [New] ***\x1b[0m\nok\n", "RUNNING HANDLER [New]"),
+    ],
+)
+def test_how_far_a_part_is(output: str, expected: str) -> None:
+    assert run.latest(output) == expected

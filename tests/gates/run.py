@@ -231,10 +231,15 @@ class Suite:
 
     def _heartbeat(self) -> None:
         for name, begin in list(self._running.items()):
-            lines = log_of(name).read_text(errors="replace").split("\n")
-            last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-            last = re.sub(r"\x1b\[[0-9;]*m", "", last)
-            self._say(f"{name:20} … {time.monotonic() - begin:4.0f} s: {last[:80]}")
+            news = latest(log_of(name).read_text(errors="replace"))
+            self._say(f"{name:20} … {time.monotonic() - begin:4.0f} s: {news[:80]}")
+
+
+def latest(output: str) -> str:
+    """Return what tells most of where a part is: the last task of Ansible, or else the last line."""
+    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", output).splitlines() if line.strip()]
+    tasks = (line.rstrip(" *") for line in reversed(lines) if re.match(r"(TASK|RUNNING HANDLER) \[", line))
+    return next(tasks, lines[-1] if lines else "")
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:

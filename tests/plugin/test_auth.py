@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 from devpi import MAJOR, ROOT, ROOT_PASSWORD, Devpi, basic
-from devpi_server.config import hookimpl
 from devpi_wheelhouse import identity
 from devpi_wheelhouse.bounded import Guesses
+from pluggy import HookimplMarker
 from test_paths import ODD
 
 PRIVATE = ["/team/dev/+simple/hidden/", "/team/inherited/+simple/hidden/", "/team/between", "/team/dev/+f/a/b/c.whl"]
@@ -176,7 +176,7 @@ def test_groups_read(shared: Devpi) -> None:
     class Groups:
         """A directory, as devpi-ldap asks one."""
 
-        @hookimpl
+        @HookimplMarker("devpiserver")
         def devpiserver_auth_request(self, request: Any, userdict: Any, username: str, password: str) -> Any:
             if username not in {"guest", "newcomer"}:
                 return None

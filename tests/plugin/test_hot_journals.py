@@ -96,7 +96,15 @@ def started(data: Path, folder: Path) -> Iterator[tuple[str, subprocess.Popen[st
     socket, secret = folder / "devpi.sock", folder / "secret"
     secret.write_text(SECRET)
     secret.chmod(0o600)
-    options = ["--secretfile", secret, "--unix-socket", socket, "--offline-mode", "--indexer-backend", "null"]
+    options: list[str | Path] = [
+        "--secretfile",
+        secret,
+        "--unix-socket",
+        socket,
+        "--offline-mode",
+        "--indexer-backend",
+        "null",
+    ]
     command = [BIN / "devpi-server", "--serverdir", data, *options]
     with subprocess.Popen(command, env=CLEAN, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
         try:
@@ -211,7 +219,13 @@ def test_the_snapshot_of_a_switch_heals(data: Path, tmp_path: Path) -> None:
 def test_a_migration_heals_before_it_exports(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     migrate = load(SERVER / "migrate.py")
     (tmp_path / "state").mkdir()
-    plan = {"data": str(data), "current": sys.prefix, "release": sys.prefix, "user": ME.pw_name, "packages": []}
+    plan: dict[str, Any] = {
+        "data": str(data),
+        "current": sys.prefix,
+        "release": sys.prefix,
+        "user": ME.pw_name,
+        "packages": [],
+    }
     plan |= {"read_only": str(tmp_path / "read_only"), "mirrored_files": True}
     migration = migrate.Migration(tmp_path / "state", plan)
     monkeypatch.setattr(migrate, "plugins_of", lambda _release: set())

@@ -29,7 +29,7 @@ def test_server_answers_nginx(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(PLUGIN), "PYTHONDONTWRITEBYTECODE": "1"}
     environment |= {f"DEVPISERVER_ARGON2_{name}": cost for name, cost in CHEAP.items()}
     data = f"--serverdir={tmp_path / 'data'}"
-    init = [BIN / "devpi-init", data, "--no-root-pypi", f"--root-passwd={ROOT_PASSWORD}"]
+    init: list[str | Path] = [BIN / "devpi-init", data, "--no-root-pypi", f"--root-passwd={ROOT_PASSWORD}"]
     subprocess.run(init, env=environment, check=True, capture_output=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -21,7 +21,7 @@ Files = dict[str, bytes]
 class FakeReleases(FakeDevpi):
     """devpi-server with indexes that take uploads: ``team/dev``, ``team/prod`` (not volatile), and ``root/pypi``.
 
-    ``files`` holds the content of files by index, project, version and name; that of documentation is called
+    ``releases`` holds the content of files by index, project, version and name; that of documentation is called
     ``doc.zip``. ``tells_hashes`` is false for what devpi 7.0.0b4 does: only the URL of a file tells its hash.
     """
 
@@ -33,7 +33,7 @@ class FakeReleases(FakeDevpi):
             "indexes": {"dev": stage, "prod": {**stage, "volatile": False, "bases": []}},
         }
         self.users["root"]["indexes"]["pypi"] = {"type": "mirror", "volatile": False, "mirror_url": "http://x"}
-        self.files: dict[str, dict[str, dict[str, Files]]] = {"team/dev": {}, "team/prod": {}}
+        self.releases: dict[str, dict[str, dict[str, Files]]] = {"team/dev": {}, "team/prod": {}}
         self.tells_hashes = True
 
     def parsed(self, body: bytes, headers: Message) -> Any:
@@ -43,9 +43,12 @@ class FakeReleases(FakeDevpi):
             return super().parsed(body, headers)
         form = message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
         fields: dict[str, Any] = {}
-        for part in form.get_payload():
-            name = part.get_param("name", header="Content-Disposition")
+        for part in form.walk():
+            if part.is_multipart():
+                continue
+            name = str(part.get_param("name", header="Content-Disposition"))
             content = part.get_payload(decode=True)
+            assert isinstance(content, bytes)
             if part.get_filename():
                 fields[name] = (part.get_filename(), content)
             elif name in fields:
@@ -64,13 +67,13 @@ class FakeReleases(FakeDevpi):
         if config is None:
             return 404, {"message": f"The stage {name} could not be found."}
         if method == "GET":
-            return self._read(name, config, rest, urlsplit(path).query)
+            return self._read_stage(name, config, rest, urlsplit(path).query)
         if user not in config.get("acl_upload", ()):
             return 403, {"message": "\n\n", "code": "403 no permission to submit", "title": "no permission to submit"}
         return self._write(method, name, config, rest, body)
 
-    def _read(self, name: str, config: Any, rest: list[str], query: str) -> tuple[int, dict[str, Any] | bytes]:
-        projects = self.files.get(name, {})
+    def _read_stage(self, name: str, config: Any, rest: list[str], query: str) -> tuple[int, dict[str, Any] | bytes]:
+        projects = self.releases.get(name, {})
         if not rest:
             listed = {} if query == "no_projects=" else {"projects": sorted(projects)}
             return 200, {"result": {**config, **listed}}
@@ -97,7 +100,7 @@ class FakeReleases(FakeDevpi):
     def _write(
         self, method: str, name: str, config: Any, rest: list[str], body: Any
     ) -> tuple[int, dict[str, Any] | bytes]:
-        projects = self.files[name]
+        projects = self.releases[name]
         if method == "DELETE":
             assert rest[0] in projects
             if len(rest) == 1 or len(projects[rest[0]]) == 1:
@@ -111,7 +114,7 @@ class FakeReleases(FakeDevpi):
                 for n, c in source.items()
                 if not (body.get("only_docs") and n != "doc.zip") and not (body.get("no_docs") and n == "doc.zip")
             }
-            target = self.files[body["targetindex"]].setdefault(body["name"], {}).setdefault(body["version"], {})
+            target = self.releases[body["targetindex"]].setdefault(body["name"], {}).setdefault(body["version"], {})
             if not self.users["team"]["indexes"][body["targetindex"][5:]]["volatile"] and target.keys() & files:
                 return 409, {"message": "already exists in non-volatile index"}
             target.update(files)

@@ -440,8 +440,8 @@ class Backup:
             if came.exists():
                 shutil.copytree(came, beside, symlinks=True)
         beside = CONFIGURATION.with_name(f".{CONFIGURATION.name}.restore")
-        # A copy belongs to root. What its group reads is what the group of devpi reads.
-        for path in (beside, *(path for path in beside.iterdir() if path.stat().st_mode & 0o040)):
+        # A copy belongs to root. What its group reads, and others do not, is what the group of devpi reads.
+        for path in (beside, *(path for path in beside.iterdir() if path.stat().st_mode & 0o044 == 0o040)):
             shutil.chown(path, "root", USER)
         shutil.chown(beside / "secret", USER, USER)
         write(plan_file, {**manifest, "snapshot": snapshot["id"], "data": str(data)})

@@ -54,10 +54,11 @@ def explain(error: OSError | ValueError) -> str:
 
 
 if __name__ == "__main__":
+    certificate, key, domain = sys.argv[1:]
     try:
-        try_handshake(*sys.argv[1:], trusting(sys.argv[1]))
+        try_handshake(certificate, key, domain, trusting(certificate))
     except (OSError, ValueError) as error:
         sys.exit(explain(error))
     with contextlib.suppress(ssl.SSLCertVerificationError):
-        try_handshake(*sys.argv[1:], ssl.create_default_context())
+        try_handshake(certificate, key, domain, ssl.create_default_context())
         print("public")

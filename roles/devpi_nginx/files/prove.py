@@ -236,6 +236,17 @@ def remove_folders(plan: Plan, path: str) -> None:
         )
 
 
+def how_nginx_ended() -> str | None:
+    """Return the state of nginx.service and the last lines of its journal, None where it runs or is being started."""
+    show = ["systemctl", "show", "--property=ActiveState", "--value", "nginx.service"]
+    state = subprocess.run(show, capture_output=True, text=True, check=False).stdout.strip()
+    if state not in {"failed", "inactive"}:
+        return None
+    journal = ["journalctl", "--unit=nginx.service", "--lines=5", "--output=cat", "--no-pager"]
+    said = subprocess.run(journal, capture_output=True, text=True, check=False).stdout.strip()
+    return f"nginx.service is {state}: {said}"
+
+
 def main(text: str) -> str:
     """Do it. Returns what was done. Raises Failed."""
     given = json.loads(text)
@@ -244,7 +255,12 @@ def main(text: str) -> str:
         front = Front(plan)
     except OSError as error:
         raise Failed(f"{plan.trust} cannot be read: {error}") from error
-    front.expect("the API", "GET", "/+api")
+    try:
+        front.expect("the API", "GET", "/+api")
+    except NoAnswer as reason:
+        if (end := how_nginx_ended()) is None:
+            raise
+        raise Failed(f"{reason}, because {end}") from reason
     if not Path(plan.password_file).exists():
         return f"The API answers. No file was stored: {plan.password_file} is not there, so devpi is on another host."
     if Path(plan.read_only).exists():

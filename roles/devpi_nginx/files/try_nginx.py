@@ -223,9 +223,11 @@ def check(plan: Plan) -> None:
     until = time.monotonic() + PATIENCE
     # A clock tick is 10 ms: workers that were started right after the change may seem to be a little older.
     while workers_since() + 0.05 < changed_at(plan.read):
-        if time.monotonic() > until:
+        state = run("systemctl", "show", "--property=ActiveState", "--value", "nginx.service").stdout.strip()
+        if state in ("failed", "inactive") or time.monotonic() > until:
             log = run("tail", "--quiet", "--lines=5", "/var/log/nginx/error.log").stdout.strip()
-            raise Failed(f"nginx does not run with its configuration {PATIENCE} s after it was told to read it: {log}")
+            waited = f"nginx.service is {state}" if state != "active" else f"that was {PATIENCE} s ago"
+            raise Failed(f"nginx does not run with the configuration that it was told to read; {waited}: {log}")
         time.sleep(0.2)
 
 

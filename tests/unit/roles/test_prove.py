@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -205,8 +206,21 @@ def test_where_nobody_answers_there_is_another_status(
 
     monkeypatch.setattr(program.ssl.SSLContext, "load_verify_locations", lambda self, path: None)
     monkeypatch.setattr(program.socket, "create_connection", refuse)
+    said = {"systemctl": "activating\n", "journalctl": "bind() failed\n"}
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 0, said[command[0]], "")
+
+    monkeypatch.setattr(program.subprocess, "run", run)
     with pytest.raises(program.NoAnswer, match=r"GET /.api has no answer"):
         program.main(json.dumps(plan))
+    # What systemd knows is not waited for.
+    said["systemctl"] = "failed\n"
+    with pytest.raises(
+        program.Failed, match=r"GET /.api has no answer.*, because nginx.service is failed: bind"
+    ) as caught:
+        program.main(json.dumps(plan))
+    assert not isinstance(caught.value, program.NoAnswer)
 
 
 def test_empty_folders_are_removed_as_their_owner(program: ModuleType, plan: dict[str, Any]) -> None:

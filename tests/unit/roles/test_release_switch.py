@@ -46,7 +46,7 @@ def done_here(_account: Any, work: Any, told: Any = None) -> Any:
 @pytest.fixture
 def switch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """Return the program, with a systemd that does nothing and a server that answers well."""
-    module = load(PROGRAM)
+    module: ModuleType = load(PROGRAM)
     seen = {"version": "2", "serial": 7, "users": {"root": {"indexes": {"up": {"type": "mirror"}}}}}
     monkeypatch.setattr(module, "TRIAL", tmp_path / "systemd")
     monkeypatch.setattr(snapshot, "SPARE", 0)
@@ -179,7 +179,7 @@ def test_what_others_keep_beside_the_data_stays_there(
     for name in others:
         (host / "data/.before" / name).mkdir(parents=True)
         (host / "data/.before" / name / "large").touch()
-    seen = []
+    seen: list[str] = []
 
     def answer(*_given: Any) -> str:
         for kept in (host / "data/.before").glob("*T*Z/data"):
@@ -193,6 +193,28 @@ def test_what_others_keep_beside_the_data_stays_there(
     assert seen
     assert ".before" not in seen
     assert all((host / "data/.before" / name / "large").exists() for name in others)
+
+
+def test_what_devpi_removes_while_it_is_counted_is_no_trouble(
+    switch: ModuleType, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A temporary file, and a folder of files that an index no longer has."""
+    entries_of, temporary, folder = files.entries_of, host / "data/.event_serial-tmp", host / "data/+files/gone"
+    account, progress = switch.pwd.getpwuid(os.geteuid()), switch.Progress(host / "progress")
+    whole = switch.check_room(host / "data", account, progress)
+    temporary.touch()
+    folder.mkdir()
+
+    def entries_then_gone(path: Path) -> list[os.DirEntry[str]]:
+        entries: list[os.DirEntry[str]] = entries_of(path)
+        temporary.unlink(missing_ok=True)
+        if path == folder.parent and folder.exists():
+            folder.rmdir()
+        return entries
+
+    monkeypatch.setattr(files, "entries_of", entries_then_gone)
+    assert switch.check_room(host / "data", account, progress).files == whole.files
+    assert not folder.exists()
 
 
 def test_how_far_a_snapshot_is(switch: ModuleType, host: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,10 +152,17 @@ def test_a_sandbox_that_stops_another_site_is_named(
 
 
 def test_an_nginx_older_than_its_files_is_told(program: ModuleType, plan: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "PATIENCE", 0)
-    monkeypatch.setattr(program, "run", lambda *command: subprocess.CompletedProcess(command, 0, "bind() failed", ""))
+    said = {"systemctl": "active\n", "tail": "bind() failed\n"}
+    monkeypatch.setattr(program, "run", lambda *command: subprocess.CompletedProcess(command, 0, said[command[0]], ""))
     monkeypatch.setattr(program, "workers_since", lambda: time.time() - 100)
-    with pytest.raises(program.Failed, match=r"bind\(\) failed"):
+    with monkeypatch.context() as patched:
+        patched.setattr(program, "PATIENCE", 0)
+        with pytest.raises(program.Failed, match=r"0 s ago: bind\(\) failed"):
+            program.check(plan)
+    # What systemd knows is not waited for.
+    said["systemctl"] = "failed\n"
+    monkeypatch.setattr(program.time, "sleep", None)
+    with pytest.raises(program.Failed, match=r"nginx.service is failed: bind\(\) failed"):
         program.check(plan)
     monkeypatch.setattr(program, "workers_since", time.time)
     program.check(plan)

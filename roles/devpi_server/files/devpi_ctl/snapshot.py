@@ -89,16 +89,26 @@ class Amount:
 
 
 def needs(data: Path, tell: privileges.Tell) -> Amount:
-    """Return what a snapshot takes. `tell` gets the files and bytes that were counted. Raises SwitchError, OSError."""
+    """Return what a snapshot takes. `tell` gets the files and bytes that were counted. Raises SwitchError, OSError.
+
+    devpi runs meanwhile, so anything below the data may be gone before it is looked at.
+    """
     device = data.stat().st_dev
     amount = Amount()
     folders = [(data, False)]
     while folders:
         folder, linked = folders.pop()
+        try:
+            size, entries = folder.stat().st_size, entries_of_data(folder, data)
+        except FileNotFoundError:
+            continue
         amount.inodes += 1
-        amount.size += folder.stat().st_size
-        for entry in entries_of_data(folder, data):
-            path, status = Path(entry.path), entry.stat(follow_symlinks=False)
+        amount.size += size
+        for entry in entries:
+            try:
+                path, status = Path(entry.path), entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
             if stat.S_ISDIR(status.st_mode):
                 if status.st_dev != device:
                     raise SwitchError(f"{path} is a file system of its own: a snapshot needs it on that of {data}.")

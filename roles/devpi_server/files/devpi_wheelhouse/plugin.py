@@ -7,7 +7,7 @@ from typing import Any
 from pluggy import HookimplMarker
 from pyramid.tweens import EXCVIEW
 
-from devpi_wheelhouse import auth, patches
+from devpi_wheelhouse import auth, logs, patches
 from devpi_wheelhouse.rules import RulesFile
 
 hookimpl = HookimplMarker("devpiserver")
@@ -28,6 +28,7 @@ def devpiserver_add_parser_options(parser: Any) -> None:
 @hookimpl
 def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
     """Put all in."""
+    logs.clean()
     patches.apply(config.args.wheelhouse_without.split(","))
     auth.add(pyramid_config, RulesFile(config.args.wheelhouse_private))
     pyramid_config.add_tween("devpi_wheelhouse.documentation.tween")

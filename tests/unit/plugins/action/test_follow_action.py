@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.release import __version__ as ansible_version
 from ansible_collections.wheelhouse.devpi.plugins.action import follow
 from ansible_collections.wheelhouse.devpi.plugins.modules import follow as module
 
@@ -93,7 +94,10 @@ def _job(tmp_path: Path) -> Iterator[Path]:
     program = tmp_path / "module"
     program.write_text("#!/bin/sh\nexec sleep 10\n")
     program.chmod(0o700)
-    command = [sys.executable, "-m", "ansible.modules.async_wrapper", f"j{time.time_ns()}", "60", str(program), "_"]
+    # Since ansible-core 2.21, whether the module's folder is kept comes first, and its command in place of a file.
+    is_new = tuple(map(int, ansible_version.split(".")[:2])) >= (2, 21)
+    arguments = ["true", str(program), str(program)] if is_new else [str(program), "_"]
+    command = [sys.executable, "-m", "ansible.modules.async_wrapper", f"j{time.time_ns()}", "60", *arguments]
     environment = {**os.environ, "ANSIBLE_ASYNC_DIR": str(tmp_path / "jobs")}
     said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     file = Path(json.loads(said)["results_file"])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.wheelhouse.devpi.plugins.action import devpi_prefetch, devpi_release
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._progress import PROGRESS_FILE
 from ansible_collections.wheelhouse.devpi.plugins.plugin_utils import _watched_action
 
 RESULT = {"changed": True, "msg": "2 files uploaded.", "diff": [], "invocation": {}}
@@ -71,7 +72,7 @@ def test_each_new_line_is_shown_once_until_the_module_ends(shown: list[str]) -> 
     action.states, action.lines = [STARTED, STARTED, finished], ["1 of 2", "1 of 2", "2 of 2"]
     assert action.run(task_vars={"inventory_hostname": "devpi"}) == RESULT
     assert shown == ["<devpi> 1 of 2", "<devpi> 2 of 2"]
-    progress = action.environment[1][_watched_action.PROGRESS_FILE]
+    progress = action.environment[1][PROGRESS_FILE]
     assert progress.startswith("~/.ansible_async/progress-")
     assert action.environment[0] == {"LANG": "C"}
     job = {"jid": "j1.2", "_async_dir": "~/.ansible_async"}

@@ -21,15 +21,16 @@ SELF = Account("me", os.geteuid(), os.getegid(), "/nowhere")
 @pytest.fixture(name="owned")
 def _owned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Path, int, int], None]:
     """Let folders look as if they had another owner and mode. All others look as root's."""
-    real, looks = os.lstat, {}
+    real = os.lstat
+    looks: dict[str, tuple[int, int]] = {}
 
     def lstat(path: str | Path) -> os.stat_result:
-        found = list(real(path)[:10])
+        found: list[int] = [int(part) for part in real(path)[:10]]
         found[0] = (found[0] & ~0o7777) | 0o755
         found[4] = found[5] = 0
-        owner, mode = looks.get(str(path), (0, None))
-        found[4] = owner
-        found[0] = found[0] if mode is None else stat.S_IFMT(found[0]) | mode
+        if str(path) in looks:
+            found[4], mode = looks[str(path)]
+            found[0] = stat.S_IFMT(found[0]) | mode
         return os.stat_result(found)
 
     def own(path: Path, owner: int, mode: int) -> None:

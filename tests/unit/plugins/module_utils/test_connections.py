@@ -24,7 +24,7 @@ ANSWER = b'HTTP/1.1 200 OK\r\nX-Devpi-Server-Version: 6.20.3\r\nContent-Length: 
 
 
 @contextmanager
-def listening(serve: Callable[[socket.socket], None]) -> Iterator[str]:
+def listening(serve: Callable[[socket.socket], object]) -> Iterator[str]:
     """Let a function talk to each client, and return the URL."""
     listener = socket.create_server(("127.0.0.1", 0))
 

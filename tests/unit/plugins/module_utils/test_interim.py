@@ -12,11 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import JSON_TYPE
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import (
-    Offer,
-    absolute,
-    interim_upstream,
-)
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._interim import absolute, interim_upstream
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page, Probe
 from ansible_collections.wheelhouse.devpi.tests.upstream.upstream import Behaviour, serving
 
@@ -76,29 +72,3 @@ def test_an_interim_upstream() -> None:
                 ask("//of-a-run-that-was-killed/p/")
         with pytest.raises(ConnectionRefusedError):
             ask("/p/")
-
-
-def test_a_file_ends_when_it_may() -> None:
-    ends = [False, True]
-    with interim_upstream(
-        {}, Probe("http://127.0.0.1:1/", "7.0.0b4", 5), "", "http://u:p@127.0.0.1:2345/x/#m"
-    ) as server:
-        assert server.former_url_of("p l+1.zip") == "http://127.0.0.1:2345/x/+files/p%20l%2B1.zip"
-        place = urlsplit(server.url_of(""))
-
-        def write(sink: Any) -> None:
-            for part in (b"a", b"b", b"c"):
-                sink.write(part)
-
-        server.files["p-1.zip"] = Offer(3, "2026-01-02T03:04:05Z", write, lambda: ends.pop(0))
-
-        def ask(name: str) -> http.client.HTTPResponse:
-            connection = http.client.HTTPConnection(place.netloc, timeout=5)
-            connection.request("GET", place.path + name)
-            return connection.getresponse()
-
-        with pytest.raises(http.client.IncompleteRead):
-            ask("p-1.zip").read()
-        answer = ask("p-1.zip")
-        assert (answer.headers["Last-Modified"], answer.read()) == ("2026-01-02T03:04:05Z", b"abc")
-        assert ask("p-2.zip").status == 404

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._api import JSON_TYPE
-from ansible_collections.wheelhouse.devpi.plugins.module_utils._pages import files_on, in_other_words, packed, place_of
+from ansible_collections.wheelhouse.devpi.plugins.module_utils._pages import files_on, in_other_words, loses, packed
 from ansible_collections.wheelhouse.devpi.plugins.module_utils._probe import Page
 
 FILE = {"filename": "p-1.zip", "url": "../../p-1.zip#x", "hashes": {"sha256": "abcdef"}, "size": 5}
@@ -110,16 +110,17 @@ def test_what_devpi_cannot_read_is_none(answer: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hashes", "place"),
+    ("said", "is_lost"),
     [
-        ({"md5": "fedcba", "sha256": "0123456789abcdef0"}, "/+f/012/3456789abcdef/p l-1.zip"),
-        ({"sha512": "abcdef", "md5": "fedcba"}, "/+f/fed/cba/p l-1.zip"),
-        ({"sha512": "abcdef", "blake2b": "fedcba"}, "/+f/abc/def/p l-1.zip"),
-        ({}, "/+e/https_new.example_443_a_b/p l-1.zip"),
+        ({}, False),
+        ({"hashes": {}}, False),
+        ({"hashes": {"md5": "a", "sha256": "b"}}, False),
+        ({"size": None}, True),
+        ({"hashes": {"md5": "a"}}, True),
     ],
 )
-def test_a_place_follows_from_hash_or_url(hashes: dict[str, str], place: str) -> None:
-    assert place_of({"url": "https://new.example:443/a/b/p%20l-1.zip", "hashes": hashes}) == place
+def test_what_devpi_7_would_lose(said: dict[str, Any], is_lost: bool) -> None:
+    assert loses({**FILE, **said}) is is_lost
 
 
 def test_other_words_mean_the_same() -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import ipaddress
 import os
 import socket
 import threading
@@ -32,9 +33,13 @@ class UnixServer(ThreadingHTTPServer):
 
     address_family = socket.AF_UNIX
 
+    def __init__(self, path: Path, handler: type[BaseHTTPRequestHandler]) -> None:
+        self.path = str(path)
+        super().__init__(("localhost", 0), handler)
+
     def server_bind(self) -> None:
         """Bind, without a look-up of a host name."""
-        socket.socket.bind(self.socket, self.server_address)
+        self.socket.bind(self.path)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Answer. The client of a unix socket has no address."""
@@ -44,7 +49,7 @@ class UnixServer(ThreadingHTTPServer):
 @contextmanager
 def on_socket(handler: type[BaseHTTPRequestHandler], path: Path) -> Iterator[str]:
     """Let a handler answer on a unix socket, and return its URL."""
-    server = UnixServer(str(path), handler)
+    server = UnixServer(path, handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -292,12 +297,12 @@ def test_a_listener_is_found(family: socket.AddressFamily, bound: str, asked: st
     with socket.create_server((bound, 0), family=family, dualstack_ipv6=bound == "::") as listener:
         port = listener.getsockname()[1]
         with socket.create_connection((asked, port)) as connection:
-            address = _peer.ipaddress.ip_address(connection.getpeername()[0])
+            address = ipaddress.ip_address(connection.getpeername()[0])
             assert list(_peer._listeners(address, port)) == [os.geteuid()]
 
 
 def test_of_another_host_it_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Elsewhere:
+    class Elsewhere(socket.socket):
         def getpeername(self) -> tuple[str, int]:
             return "192.0.2.1", 3141
 
@@ -305,4 +310,5 @@ def test_of_another_host_it_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> Non
             return "192.0.2.2", 1234
 
     monkeypatch.setattr(_peer, "_listeners", lambda address, port: iter([EVE]))
-    _peer.check_listener(Elsewhere())
+    with Elsewhere() as connection:
+        _peer.check_listener(connection)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_the_file_is_the_tool_s_alone_and_goes(tmp_path: Path, monkeypatch: pyte
     # In a folder that no test beside this one uses.
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    monkeypatch.setattr(_readers.tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     said = said_by('stat --format=%a "$4"; cat "$4"; echo "$4" >&2; exit 1', tmp_path, monkeypatch)
     assert said == "600 a = 1 the file"
     assert list(temporary.iterdir()) == []

@@ -109,11 +109,10 @@ def test_devpi_6_names_what_did_not_come(
     assert devpi.links["root/m/used"] == OLD
 
 
-@pytest.mark.parametrize(("version", "left"), [("6.20.3", "{new}#"), ("7.0.0b4", "http://127.0.0.1:")])
-def test_what_a_failure_leaves(
-    devpi: FakeDevpi, run: Run, new: Upstream, monkeypatch: pytest.MonkeyPatch, version: str, left: str
+@pytest.mark.parametrize("version", ["6.20.3", "7.0.0b4"])
+def test_a_failure_leaves_the_new_upstream(
+    devpi: FakeDevpi, run: Run, new: Upstream, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
-    """Only where pages of the new upstream would do harm does a mirror stay at what stood in for it."""
 
     def fail(*given: Any) -> None:
         raise ApiError("no")
@@ -125,8 +124,7 @@ def test_what_a_failure_leaves(
     assert "no" in run(devpi_index, name="root/m", mirror_url=new.simple_url)["msg"]
     index = devpi.users["root"]["indexes"]["m"]
     url = index["mirror_url" if version < "7" else "remote_url"]
-    assert url.startswith(left.format(new=new.simple_url))
-    assert (new.simple_url in url.partition("#")[0]) == (version < "7")
+    assert url.startswith(f"{new.simple_url}#")
 
 
 def mirror_7(devpi: FakeDevpi, new: Upstream, **settings: Any) -> None:
@@ -200,6 +198,9 @@ def test_devpi_7_may_be_switched_back_before_it_fetched_a_page(devpi: FakeDevpi,
         ({"down": True}, "correct mirror_url, or take another mirror"),
         ({"login": "u:p"}, "/simple/used/ answers 401, so links to the old mirror would stay"),
         ({"projects": {}, "unknown_status": 403}, "/simple/used/ answers 403"),
+        ({"json": False}, "gives no sizes or no SHA-256 on the pages of used, other, and devpi-server 7.0.0b4 would"),
+        ({"sizes": False}, "take a mirror with pages in JSON 1.1, or devpi-server 6."),
+        ({"hash_kind": "md5"}, "gives no sizes or no SHA-256"),
     ],
 )
 def test_devpi_7_is_left_alone_where_its_mirror_would_not_come_out_whole(
@@ -221,9 +222,7 @@ def test_a_devpi_7_that_was_not_seen_to_lose_sizes_goes_where_there_are_none(
     mirror_7(devpi, new)
     devpi.version = "7.0.0"
     new.behaviour = Behaviour(new.behaviour.projects, json=False)
-    result = run(devpi_index, name="root/m", mirror_url=new.simple_url)
-    assert result["stale_projects"] == []
-    assert [path for method, path in devpi.written if method == "DELETE" and "+" in path] == []
+    assert run(devpi_index, name="root/m", mirror_url=new.simple_url)["stale_projects"] == []
 
 
 def test_what_the_new_mirror_does_not_have_keeps_what_is_in_the_cache(
@@ -243,7 +242,7 @@ def test_an_upstream_may_miss_an_answer_now_and_then(
 ) -> None:
     mirror_7(devpi, new)
     ask = Probe.page
-    missed = []
+    missed: list[str] = []
 
     def page(self: Probe, project: str) -> Page:
         if len(missed) < 2:
@@ -307,7 +306,7 @@ def test_devpi_7_may_fail_at_one_page(devpi: FakeDevpi, run: Run, new: Upstream)
         devpi.fetch_page("root/m", "used")
         handler.reply(500, "<html>", "text/html")
 
-    before = 16  # The login, the tree, and what comes before the first page.
+    before = 15  # The login, the tree, and what comes before the first page.
     devpi.mischief = [*[None] * before, fail]
     assert run(devpi_index, name="root/m", mirror_url=new.simple_url)["stale_projects"] == ["root/m/used"]
     assert devpi.seen[before] == ("POST", "/root/m/+simple/used/refresh")

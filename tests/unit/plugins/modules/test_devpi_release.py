@@ -67,7 +67,7 @@ def test_folder(devpi: FakeReleases, run: Run, house: Path, tells_hashes: bool) 
             "before": "",
             "after": {"sha256": hashlib.sha256((house / A).read_bytes()).hexdigest()},
         }
-    assert devpi.files["team/dev"]["a"]["1.0"] == {A: (house / A).read_bytes()}
+    assert devpi.releases["team/dev"]["a"]["1.0"] == {A: (house / A).read_bytes()}
     assert devpi.serial == result["serial"] == 2
     fields = next(body for body in devpi.bodies if body and body.get("name") == "a")
     assert (fields[":action"], fields["version"], fields["metadata_version"]) == ("file_upload", "1.0", "2.1")
@@ -95,7 +95,7 @@ def test_nothing_is_asked_of_projects_that_the_index_has_not(devpi: FakeReleases
 
 
 def test_only_what_is_missing_is_sent(devpi: FakeReleases, run: Run, house: Path) -> None:
-    devpi.files["team/dev"]["a"] = {"1.0": {A: (house / A).read_bytes()}}
+    devpi.releases["team/dev"]["a"] = {"1.0": {A: (house / A).read_bytes()}}
     # The file is there already, so its content is nobody's business.
     result = run(devpi_release, index="team/dev", files=[str(house), str(house / A), str(house / B)])
     assert result["msg"] == "team/dev: 1 file uploaded, 1 already there."
@@ -106,7 +106,7 @@ def test_only_what_is_missing_is_sent(devpi: FakeReleases, run: Run, house: Path
 def test_other_content(devpi: FakeReleases, run: Run, house: Path, tells_hashes: bool) -> None:
     devpi.tells_hashes = tells_hashes
     for index in ("dev", "prod"):
-        devpi.files[f"team/{index}"]["a"] = {"1.0": {A: b"other"}}
+        devpi.releases[f"team/{index}"]["a"] = {"1.0": {A: b"other"}}
     message = refused(devpi, run, index="team/prod", files=[str(house)])
     there, here = hashlib.sha256(b"other").hexdigest(), hashlib.sha256((house / A).read_bytes()).hexdigest()
     assert message == (
@@ -117,7 +117,7 @@ def test_other_content(devpi: FakeReleases, run: Run, house: Path, tells_hashes:
     assert result["changes"] == [f"replace file team/dev/{A}", f"upload file team/dev/{B}"]
     assert result["msg"] == "team/dev: 1 file replaced, 1 file uploaded, 0 already there."
     assert result["diff"][0]["before"]["sha256"] == (there if tells_hashes else there[:16])
-    assert devpi.files["team/dev"]["a"]["1.0"][A] == (house / A).read_bytes()
+    assert devpi.releases["team/dev"]["a"]["1.0"][A] == (house / A).read_bytes()
 
 
 def test_everything_is_checked_before_the_first_upload(devpi: FakeReleases, run: Run, house: Path) -> None:
@@ -151,9 +151,9 @@ def test_upload_that_fails_in_the_middle(devpi: FakeReleases, run: Run, house: P
     assert result["pending"] == [f"upload file team/dev/{name}" for name in (B, "c-1.0-py3-none-any.whl")]
     assert result["msg"].startswith(f"Could not upload file team/dev/{B}: {devpi.url} closed the connection without a")
     assert "Run it again once the cause is gone: it goes on from here." in result["msg"]
-    assert devpi.files["team/dev"].keys() == {"a"}
+    assert devpi.releases["team/dev"].keys() == {"a"}
     assert run(devpi_release, **options)["changes"] == result["pending"]
-    assert devpi.files["team/dev"].keys() == {"a", "b", "c"}
+    assert devpi.releases["team/dev"].keys() == {"a", "b", "c"}
 
 
 def test_file_that_goes_away_in_the_middle(devpi: FakeReleases, run: Run, house: Path) -> None:
@@ -216,7 +216,7 @@ def test_many_at_a_time(devpi: FakeReleases, run: Run, house: Path) -> None:
     for number in range(40):
         make_wheel(house, f"z{number}", "1.0")
     result = run(devpi_release, index="team/dev", files=[str(house)], jobs=8)
-    assert len(result["changes"]) == len(devpi.files["team/dev"]) == 42
+    assert len(result["changes"]) == len(devpi.releases["team/dev"]) == 42
     assert 2 <= devpi.connections <= 9
 
 
@@ -255,7 +255,7 @@ def test_documentation(devpi: FakeReleases, run: Run, house: Path, tmp_path: Pat
         "1.0",
     )
     stored = tmp_path / "stored.zip"
-    stored.write_bytes(devpi.files["team/dev"]["a"]["1.0"]["doc.zip"])
+    stored.write_bytes(devpi.releases["team/dev"]["a"]["1.0"]["doc.zip"])
     with zipfile.ZipFile(stored) as archive:
         assert {name: archive.read(name).decode() for name in archive.namelist()} == PAGE
     assert not run(devpi_release, **both)["changed"]
@@ -268,13 +268,13 @@ def test_documentation(devpi: FakeReleases, run: Run, house: Path, tmp_path: Pat
     zipped(tmp_path / "other.zip", {**PAGE, "index.html": "second edition"})
     other = {**options, "documentation": str(tmp_path / "other.zip")}
     assert run(devpi_release, **other)["changes"] == ["replace documentation team/dev/a/1.0"]
-    assert devpi.files["team/dev"]["a"]["1.0"]["doc.zip"] == (tmp_path / "other.zip").read_bytes()
+    assert devpi.releases["team/dev"]["a"]["1.0"]["doc.zip"] == (tmp_path / "other.zip").read_bytes()
 
 
 def test_documentation_that_must_stay(devpi: FakeReleases, run: Run, tmp_path: Path) -> None:
     old = zipped(tmp_path / "old.zip", PAGE)
     new = zipped(tmp_path / "new.zip", {"index.html": "new"})
-    devpi.files["team/prod"]["a"] = {"1.0": {A: b"", "doc.zip": old.read_bytes()}}
+    devpi.releases["team/prod"]["a"] = {"1.0": {A: b"", "doc.zip": old.read_bytes()}}
     options = {"index": "team/prod", "project": "a", "version": "1.0"}
     message = refused(devpi, run, **options, documentation=str(new))
     assert message.startswith("documentation: team/prod has other documentation of a 1.0, and is not volatile, so")
@@ -284,7 +284,7 @@ def test_documentation_that_must_stay(devpi: FakeReleases, run: Run, tmp_path: P
 
 
 def test_documentation_without_a_first_page(devpi: FakeReleases, run: Run, tmp_path: Path) -> None:
-    devpi.files["team/dev"]["a"] = {"1.0": {A: b""}}
+    devpi.releases["team/dev"]["a"] = {"1.0": {A: b""}}
     options = {"index": "team/dev", "project": "a", "version": "1.0"}
     message = refused(devpi, run, **options, documentation=str(zipped(tmp_path / "x.zip", {"html/index.html": ""})))
     assert message.startswith(f"documentation: {tmp_path}/x.zip has no index.html at its top, which devpi-web shows")
@@ -298,7 +298,7 @@ PROMOTED = {"index": "team/dev", "state": "promoted", "target": "team/prod", "pr
 
 
 def test_promoted(devpi: FakeReleases, run: Run) -> None:
-    devpi.files["team/dev"]["a"] = {"1.0": {A: b"1", "a-1.0.tar.gz": b"2", "doc.zip": b"3"}, "2.0": {}}
+    devpi.releases["team/dev"]["a"] = {"1.0": {A: b"1", "a-1.0.tar.gz": b"2", "doc.zip": b"3"}, "2.0": {}}
     expected = ["promote release team/dev/a/1.0 to team/prod"]
     check = run(devpi_release, check_mode=True, **PROMOTED)
     assert devpi.written == []
@@ -308,30 +308,30 @@ def test_promoted(devpi: FakeReleases, run: Run) -> None:
         assert seen["diff"][0]["before"] == ""
         assert sorted(seen["diff"][0]["after"]) == [A, "a-1.0.tar.gz", "documentation"]
     assert devpi.written == [("POST", "/team/dev")]
-    assert devpi.files["team/prod"]["a"] == {"1.0": devpi.files["team/dev"]["a"]["1.0"]}
+    assert devpi.releases["team/prod"]["a"] == {"1.0": devpi.releases["team/dev"]["a"]["1.0"]}
     again = run(devpi_release, **PROMOTED)
     assert (again["changed"], again["msg"]) == (False, "team/dev: nothing to do.")
 
 
 def test_promote_documentation_that_came_later(devpi: FakeReleases, run: Run) -> None:
-    devpi.files["team/dev"]["a"] = {"1.0": {A: b"1", "doc.zip": b"3"}}
-    devpi.files["team/prod"]["a"] = {"1.0": {A: b"1"}}
+    devpi.releases["team/dev"]["a"] = {"1.0": {A: b"1", "doc.zip": b"3"}}
+    devpi.releases["team/prod"]["a"] = {"1.0": {A: b"1"}}
     assert run(devpi_release, **PROMOTED)["changes"] == ["promote documentation team/dev/a/1.0 to team/prod"]
     assert devpi.bodies[-1]["only_docs"]
     assert not run(devpi_release, **PROMOTED)["changed"]
 
 
 def test_promote_files_where_the_documentation_is_already(devpi: FakeReleases, run: Run) -> None:
-    devpi.files["team/dev"]["a"] = {"1.0": {A: b"1", "doc.zip": b"3"}}
-    devpi.files["team/prod"]["a"] = {"1.0": {"doc.zip": b"3"}}
+    devpi.releases["team/dev"]["a"] = {"1.0": {A: b"1", "doc.zip": b"3"}}
+    devpi.releases["team/prod"]["a"] = {"1.0": {"doc.zip": b"3"}}
     assert run(devpi_release, **PROMOTED)["changes"] == ["promote release team/dev/a/1.0 to team/prod"]
     assert devpi.bodies[-1]["no_docs"]
     assert not run(devpi_release, **PROMOTED)["changed"]
 
 
 def test_promote_other_content(devpi: FakeReleases, run: Run) -> None:
-    devpi.files["team/dev"]["a"] = {"1.0": {A: b"1", "doc.zip": b"3"}}
-    devpi.files["team/prod"]["a"] = {"1.0": {A: b"2", "doc.zip": b"4"}}
+    devpi.releases["team/dev"]["a"] = {"1.0": {A: b"1", "doc.zip": b"3"}}
+    devpi.releases["team/prod"]["a"] = {"1.0": {A: b"2", "doc.zip": b"4"}}
     for force in (False, True):
         assert refused(devpi, run, **PROMOTED, force=force) == (
             f"team/prod has another {A}, a-1.0.doc.zip than team/dev, so nothing is promoted: it is not volatile; "
@@ -340,22 +340,22 @@ def test_promote_other_content(devpi: FakeReleases, run: Run) -> None:
     devpi.users["team"]["indexes"]["prod"]["volatile"] = True
     assert refused(devpi, run, **PROMOTED).endswith("so nothing is promoted: write force: true to replace it.")
     assert run(devpi_release, **PROMOTED, force=True)["changed"]
-    assert devpi.files["team/prod"] == devpi.files["team/dev"]
+    assert devpi.releases["team/prod"] == devpi.releases["team/dev"]
     assert not run(devpi_release, **PROMOTED)["changed"]
 
 
 def test_promote_a_file_that_came_later(devpi: FakeReleases, run: Run) -> None:
-    devpi.files["team/dev"]["a"] = {"1.0": {A: b"1", "a-1.0.tar.gz": b"2"}}
-    devpi.files["team/prod"]["a"] = {"1.0": {A: b"1"}}
+    devpi.releases["team/dev"]["a"] = {"1.0": {A: b"1", "a-1.0.tar.gz": b"2"}}
+    devpi.releases["team/prod"]["a"] = {"1.0": {A: b"1"}}
     message = refused(devpi, run, **PROMOTED)
     assert message.startswith("team/prod has some files of a 1.0 already, but not a-1.0.tar.gz, and devpi copies to an")
     devpi.users["team"]["indexes"]["prod"]["volatile"] = True
     assert run(devpi_release, **PROMOTED)["changed"]
-    assert devpi.files["team/prod"] == devpi.files["team/dev"]
+    assert devpi.releases["team/prod"] == devpi.releases["team/dev"]
 
 
 def test_promote_to_an_index_of_others(devpi: FakeReleases, run: Run) -> None:
-    devpi.files["team/dev"]["a"] = {"1.0": {A: b"1"}}
+    devpi.releases["team/dev"]["a"] = {"1.0": {A: b"1"}}
     devpi.users["team"]["indexes"]["prod"]["acl_upload"] = ["alice", "bob"]
     assert refused(devpi, run, **PROMOTED).startswith(
         "User 'root' may not upload to 'team/prod': its acl_upload is [alice, bob]."
@@ -363,14 +363,14 @@ def test_promote_to_an_index_of_others(devpi: FakeReleases, run: Run) -> None:
 
 
 def test_absent(devpi: FakeReleases, run: Run) -> None:
-    devpi.files["team/dev"]["a"] = {"1.0": {A: b""}, "1.0+cu128": {}, "2.0": {}}
+    devpi.releases["team/dev"]["a"] = {"1.0": {A: b""}, "1.0+cu128": {}, "2.0": {}}
     options = {"index": "team/dev", "state": "absent", "project": "A"}
     for version, found in (("1.0.0", "1.0"), ("1.0+cu128", "1.0+cu128")):
         expected = [f"delete release team/dev/a/{found}"]
         assert run(devpi_release, check_mode=True, **options, version=version)["changes"] == expected
-        assert found in devpi.files["team/dev"]["a"]
+        assert found in devpi.releases["team/dev"]["a"]
         assert run(devpi_release, **options, version=version)["changes"] == expected
-        assert found not in devpi.files["team/dev"]["a"]
+        assert found not in devpi.releases["team/dev"]["a"]
         assert not run(devpi_release, **options, version=version)["changed"]
     result = run(devpi_release, **options)
     assert (result["changes"], result["msg"]) == (["delete project team/dev/a"], "team/dev: 1 project deleted.")
@@ -384,7 +384,7 @@ def test_absent(devpi: FakeReleases, run: Run) -> None:
 
 
 def test_absent_from_an_index_that_is_not_volatile(devpi: FakeReleases, run: Run) -> None:
-    devpi.files["team/prod"]["a"] = {"1.0": {A: b""}}
+    devpi.releases["team/prod"]["a"] = {"1.0": {A: b""}}
     options = {"index": "team/prod", "state": "absent", "project": "a", "version": "1.0"}
     assert refused(devpi, run, **options) == (
         "team/prod/a/1.0 is protected from deletion, because team/prod is not volatile: write force: true."
@@ -423,9 +423,9 @@ def test_refused(devpi: FakeReleases, run: Run, options: dict[str, Any], expecte
 
 
 def test_whole_number_as_a_version(devpi: FakeReleases, run: Run) -> None:
-    devpi.files["team/dev"]["a"] = {"2024": {}, "2025": {}}
+    devpi.releases["team/dev"]["a"] = {"2024": {}, "2025": {}}
     run(devpi_release, index="team/dev", state="absent", project="a", version=2024)
-    assert devpi.files["team/dev"]["a"].keys() == {"2025"}
+    assert devpi.releases["team/dev"]["a"].keys() == {"2025"}
 
 
 def test_progress_is_told_file_by_file(

@@ -82,7 +82,8 @@ class TokenDevpi(FakeDevpi):
 
 @pytest.fixture(name="devpi")
 def _devpi() -> Iterator[TokenDevpi]:
-    with serving(TokenDevpi()) as fake:
+    fake = TokenDevpi()
+    with serving(fake):
         yield fake
 
 
@@ -177,9 +178,9 @@ def test_renewed_when_little_lifetime_is_left(
 ) -> None:
     first = run(devpi_token, **options)["id"]
     now = time.time()
-    monkeypatch.setattr(devpi_token.time, "time", lambda: now + 59 * DAY)
+    monkeypatch.setattr(time, "time", lambda: now + 59 * DAY)
     assert not run(devpi_token, **options)["changed"]
-    monkeypatch.setattr(devpi_token.time, "time", lambda: now + 60 * DAY + 60)
+    monkeypatch.setattr(time, "time", lambda: now + 60 * DAY + 60)
     changes = [f"update token of ci in {options['path']} (expires)", f"revoke token {first} of ci"]
     assert run(devpi_token, **options)["changes"] == changes
 
@@ -190,9 +191,9 @@ def test_a_third_of_the_lifetime_is_the_default(
     del options["renew_before"]
     run(devpi_token, **options)
     now = time.time()
-    monkeypatch.setattr(devpi_token.time, "time", lambda: now + 59 * DAY)
+    monkeypatch.setattr(time, "time", lambda: now + 59 * DAY)
     assert not run(devpi_token, **options)["changed"]
-    monkeypatch.setattr(devpi_token.time, "time", lambda: now + 61 * DAY)
+    monkeypatch.setattr(time, "time", lambda: now + 61 * DAY)
     assert run(devpi_token, **options)["changed"]
 
 
@@ -255,7 +256,7 @@ def test_token_that_cannot_be_written_is_revoked(
     def full(*_args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(devpi_token.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     result = run(devpi_token, **options)
     assert "cannot be written on this host (No space left on device)" in result["msg"]
     assert not result["changed"]

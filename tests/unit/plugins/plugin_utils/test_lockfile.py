@@ -278,7 +278,7 @@ def test_options_and_markers_wherever_pip_takes_them(
     tmp_path: Path, line: str, version: str, hashes: set[str], markers: tuple[str, ...]
 ) -> None:
     (package,) = lock_of(tmp_path / "x.txt", line).packages
-    assert (package.version, package.hashes, package.markers) == (version, hashes, markers)
+    assert (package.version, set(package.hashes), package.markers) == (version, hashes, markers)
 
 
 @pytest.mark.parametrize(
