@@ -38,36 +38,50 @@ def storage(devpi: Devpi) -> Any:
 def is_free(storage: Any) -> bool:
     """Say whether the next writer comes at once."""
     begin = time.monotonic()
-    storage.get_connection(write=True, closing=False, timeout=5).close()
-    return time.monotonic() - begin < 1
+    storage.get_connection(write=True, closing=False, timeout=60).close()
+    # Otherwise it would wait its time out.
+    return time.monotonic() - begin < 30
 
 
 def test_nobody_asks_sqlite_while_another_writes(storage: Any) -> None:
     together, writers, most = threading.Barrier(WRITERS), [], []
 
     def write() -> None:
-        together.wait()
         with storage.get_connection(write=True):
             writers.append(1)
             most.append(len(writers))
             time.sleep(0.002)
             writers.pop()
 
-    threads = [threading.Thread(target=write) for _writer in range(WRITERS)]
-    begin = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == [1] * WRITERS
-    # Without the queue those who sleep need three seconds and more.
-    assert time.monotonic() - begin < 2
+    def write_together() -> None:
+        together.wait()
+        write()
+
+    # Beside others' work, a try may take long. Without the queue each does, because those who ask in vain sleep.
+    for _try in range(5):
+        begin = time.monotonic()
+        for _writer in range(WRITERS):
+            write()
+        in_a_row = time.monotonic() - begin
+        threads = [threading.Thread(target=write_together) for _writer in range(WRITERS)]
+        begin = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        at_once = time.monotonic() - begin
+        print(f"{WRITERS} writers: {in_a_row:.2f} s one after another, {at_once:.2f} s at once")
+        if at_once < 3 * in_a_row:
+            break
+    assert set(most) == {1}
+    assert at_once < 3 * in_a_row
 
 
 def test_readers_do_not_wait_for_writers(storage: Any) -> None:
     begin = time.monotonic()
     with storage.get_connection(write=True), storage.get_connection():
-        assert time.monotonic() - begin < 1
+        # Otherwise it would wait for 30 seconds.
+        assert time.monotonic() - begin < 15
 
 
 def test_the_turn_ends_once_however_often_a_connection_is_closed(storage: Any) -> None:
@@ -81,7 +95,7 @@ def test_the_turn_ends_once_however_often_a_connection_is_closed(storage: Any) -
     waiting.join(0.2)
     assert waiting.is_alive()
     second.close()
-    waiting.join(5)
+    waiting.join(60)
     assert not waiting.is_alive()
 
 
