@@ -18,11 +18,18 @@ from devpi import MAJOR, Devpi
 WRITERS = 30
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let SQLite wait for a tenth of a second, and not for a minute."""
     connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *path, **options: connect(*path, **{**options, "timeout": 0.1}))
+
+    def connect_impatiently(*path: Any, **options: Any) -> sqlite3.Connection:
+        made: sqlite3.Connection = connect(*path, **{**options, "timeout": 0.1})
+        return made
+
+    # The second is what SQLAlchemy calls, with which devpi 7 does it.
+    for place in (sqlite3, sqlite3.dbapi2):
+        monkeypatch.setattr(place, "connect", connect_impatiently)
 
 
 @pytest.fixture
@@ -107,6 +114,7 @@ def test_the_turn_ends_with_a_connection_that_is_lost(storage: Any) -> None:
     assert is_free(storage)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_the_turn_ends_where_sqlite_refuses(storage: Any, devpi: Devpi) -> None:
     (database,) = (
         devpi.config.server_path / name
@@ -120,6 +128,7 @@ def test_the_turn_ends_where_sqlite_refuses(storage: Any, devpi: Devpi) -> None:
     assert is_free(storage)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_who_waits_for_too_long_asks_sqlite(storage: Any) -> None:
     with storage.get_connection(write=True), pytest.raises(Exception, match=r"(?i)locked|timeout|timed out"):
         storage.get_connection(write=True, timeout=0.1)
