@@ -24,9 +24,10 @@ log=/var/log/nginx/devpi.access.log
 mv "$log" "$log.1"
 install --mode=0640 --owner=www-data --group=adm /dev/null "$log"
 invoke-rc.d nginx rotate >/dev/null
-sleep 1
+# Until no process of nginx writes to the old one, and until what it gathered is written.
+timeout 60 sh -c "while readlink /proc/[0-9]*/fd/* | grep --quiet --line-regexp --fixed-strings $log.1; do sleep 0.1; done"
 curl --silent --insecure --output /dev/null --connect-to "::127.0.0.1:" "$url/+api?after-rotation"
-sleep 2
+timeout 60 sh -c "until grep --quiet after-rotation $log; do sleep 0.1; done" || [ $? = 124 ]  # The count tells.
 echo "new log of nginx: $(stat --format '%a %U %G' "$log") $(grep --count after-rotation "$log")"
 
 process=/proc/$(systemctl show --property=MainPID --value devpi)

@@ -193,6 +193,7 @@ class Suite:
         """Run a command in a process group of its own. Returns its exit status; nothing of it is left running."""
         log.write(f"\n$ {command}\n".encode())
         log.flush()
+        begin = time.monotonic()
         process = subprocess.Popen(
             ["bash", "-c", command],
             cwd=CHECKOUT,
@@ -213,6 +214,7 @@ class Suite:
                 end_group(process)
         try:
             if cores.wait(process, seconds):
+                log.write(f"\n{time.monotonic() - begin:.0f} s: {command[:80]}\n".encode())
                 return process.returncode
             log.write(f"\nStopped: took longer than {seconds:.0f} s.\n".encode())
             return 124

@@ -13,7 +13,6 @@ import re
 import socket
 import struct
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -263,8 +262,9 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def hang(self) -> None:
-        """Answer too late."""
-        time.sleep(1.5)
+        """Say nothing until the client goes away."""
+        self.connection.settimeout(60)
+        self.connection.recv(1)
         self.close_connection = True
 
 

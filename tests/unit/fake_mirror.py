@@ -92,7 +92,7 @@ class FakeMirror(FakeDevpi):
     def _from_upstream(self, name: str, content: bytes) -> bytes:
         self.fetched.append(name)
         if self.together is not None:
-            self.together.wait(5)
+            self.together.wait(60)
         sent = self.lies.get(name, content)
         if self.keeps and (sent == content or name in self.hashless):
             self.cached.add(name)

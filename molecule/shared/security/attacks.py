@@ -346,11 +346,14 @@ class Attacks:
         time.sleep(1.5)
         began = log.stat().st_size
         self._nginx.ask("GET", "/+api?" + '"' * 7000, User_Agent='"' * 7000)
-        time.sleep(1.5)
-        with log.open("rb") as file:
-            file.seek(began)
-            lines = file.read().splitlines()
-        longest = max((len(line) for line in lines if b'\\"\\"\\"' in line), default=0)
+        # nginx writes what it gathered after a second.
+        longest, end = 0, time.monotonic() + 60
+        while not longest and time.monotonic() < end:
+            time.sleep(0.5)
+            with log.open("rb") as file:
+                file.seek(began)
+                lines = file.read().splitlines()
+            longest = max((len(line) for line in lines if b'\\"\\"\\"' in line), default=0)
         return "a line of at most 6 kB" if 1000 < longest <= 6144 else f"a line of {longest} bytes"
 
     def slow(self) -> str:
