@@ -64,14 +64,33 @@ def play(playbook: str, *options: str) -> tuple[int, str]:
     return process.returncode, " ".join(said.split())
 
 
+def waiting(what: str, command: str) -> str:
+    """Return what waits until a command on the host succeeds, asking there and not over and over from here."""
+    return f"timeout {PATIENCE} sh -c 'until {command}; do sleep 0.1; done' || {{ echo no {what}; exit 1; }}"
+
+
 def until(what: str, command: str) -> None:
-    """Wait until a command on the host succeeds, asking there and not over and over from here."""
-    on_host(f"timeout {PATIENCE} sh -c 'until {command}; do sleep 0.1; done' || {{ echo no {what}; exit 1; }}")
+    """Wait until a command on the host succeeds."""
+    on_host(waiting(what, command))
+
+
+def in_stage(stage: str) -> str:
+    """Return what succeeds while the host is in a stage of a migration that is under way."""
+    return f'systemctl is-active devpi-migrate | grep -q ^act && grep -q "^{stage}" {STATE}/progress'
 
 
 def until_stage(stage: str) -> None:
     """Wait until the host is in a stage of a migration that is under way."""
-    until(stage, f'systemctl is-active devpi-migrate | grep -q ^act && grep -q "^{stage}" {STATE}/progress')
+    until(stage, in_stage(stage))
+
+
+def until_stage_of(process: subprocess.Popen[str], stage: str) -> None:
+    """Wait until the migration that a run of the playbook began is in a stage, and no longer than the run lasts."""
+    with subprocess.Popen([HOSTS, "ssh", HOST, waiting(stage, in_stage(stage))]) as waits:
+        while waits.poll() is None and process.poll() is None:
+            time.sleep(0.2)
+        waits.terminate()
+    expect(waits.returncode == 0, f"not in the stage {stage}: {process.communicate()[0] if process.poll() else ''}")
 
 
 def version() -> str:
@@ -219,7 +238,7 @@ def killed_in(stage: str, table: Table) -> subprocess.Popen[str]:
     began = time.monotonic()
     on_host(f"rm -f {STATE}/progress")
     process = start("migrate", *SEVEN)
-    until_stage(stage)
+    until_stage_of(process, stage)
     # So that it is still there when Ansible is run again.
     on_host(f"systemctl kill --signal=STOP devpi-migrate && grep -q '^{stage}' {STATE}/progress")
     kill(process)

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MARK = "c4nary"
-#: The line that begins what a task prints, and the one that says where it stands.
+#: The line that begins what a task prints, or ends it, and the one that says where it stands.
 BEGIN = re.compile(r"\b(?:TASK|RUNNING HANDLER|PLAY|PLAY RECAP) (?:\[|\*)")
 PATH = re.compile(r"task path: (\S+)")
 OURS = re.compile(r"/(?:roles|playbooks)/|/converge\.yml:")
@@ -39,10 +39,10 @@ def forms(mark: str) -> set[str]:
 
 
 def sections(lines: list[str]) -> Iterator[list[str]]:
-    """Return the lines by task: before the first one, and from the heading of each."""
+    """Return the lines by task. What is printed before the heading of one, from the end of another on, is of it too."""
     section: list[str] = []
     for line in lines:
-        if BEGIN.search(line):
+        if BEGIN.search(line) and any(PATH.search(said) for said in section):
             yield section
             section = []
         section.append(line)

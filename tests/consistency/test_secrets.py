@@ -70,7 +70,7 @@ def test_the_scenario_prints_all(scenario: str) -> None:
     environment = load(f"molecule/{scenario}/molecule.yml")["ansible"]["env"]
     assert environment["ANSIBLE_VERBOSITY"] == 3
     assert environment["ANSIBLE_DIFF_ALWAYS"] is True
-    assert environment["ANSIBLE_LOG_PATH"].endswith(f"/{Path('.output.log')}")
+    assert environment["ANSIBLE_LOG_PATH"].endswith("/output.log")
 
 
 ROLE = "task path: /x/roles/devpi_server/tasks/main.yml:1"
@@ -85,6 +85,9 @@ VERIFY = "task path: /x/molecule/tls/verify.yml:1"
         (["TASK [Write]", ROLE, "ok"], False),
         (["TASK [Verify]", VERIFY, "argv: c4nary"], False),
         (["TASK [Verify]", VERIFY, "TASK [Write]", ROLE, "c4nary"], True),
+        (["PLAY [Verify]", "<host> SSH: EXEC c4nary", "TASK [Verify]", VERIFY], False),
+        (["PLAY [Write]", "<host> SSH: EXEC c4nary", "TASK [Write]", ROLE], True),
+        (["TASK [Verify]", VERIFY, "ok", "PLAY RECAP *", "c4nary in a message after all tasks"], True),
         (["c4nary in a message before all tasks"], True),
     ],
 )
