@@ -25,6 +25,13 @@ PAGES = ("/team/base/+simple/own-1/", "/team/dev/+simple/own-2/", "/root/up/+sim
 STOP, FAILED, WRITTEN, ACKNOWLEDGED = (HERE / name for name in ("stop", "failed", "written", "acknowledged"))
 
 
+def write(path: Path, text: str) -> None:
+    """Write a file in one step: it is read meanwhile."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)
+
+
 class Load:
     """What readers and a writer see."""
 
@@ -47,7 +54,7 @@ class Load:
                     statuses = [repr(reason)]
                 self.reads += len(statuses)
                 self.failures += [f"{page}: {status}" for status in statuses if status != 200]
-                FAILED.write_text(str(len(self.failures)))
+                write(FAILED, str(len(self.failures)))
             time.sleep(0.5)
 
     def write(self) -> None:
@@ -67,7 +74,7 @@ class Load:
                 if status == 200:
                     with ACKNOWLEDGED.open("a") as file:
                         file.write(f"{version}\n")
-                    WRITTEN.write_text(version)
+                    write(WRITTEN, version)
                     self.longest = max(self.longest, time.monotonic() - last)
                     last = time.monotonic()
                     if STOP.exists():
