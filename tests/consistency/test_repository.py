@@ -145,3 +145,19 @@ def test_python_is_as_the_sanity_tests_want_it() -> None:
                 if problem and "pylint: disable" not in lines[number - 1]:
                     found.append(f"{name}:{number}: {problem}")
     assert found == []
+
+
+def test_nobody_asks_whether_a_task_failed_that_says_so_itself() -> None:
+    """With failed_when, what a task registers has failed where that says so, whatever the module said."""
+    texts = {path: path.read_text() for folder in ("roles", "playbooks") for path in (CHECKOUT / folder).rglob("*.yml")}
+    lines = [line for text in texts.values() for line in text.splitlines() if "failed_when:" not in line]
+    judged = {
+        name
+        for text in texts.values()
+        for task in re.split(r"^\s*- name:", text, flags=re.MULTILINE)
+        if "failed_when:" in task
+        for name in re.findall(r"^\s+register: (\w+)", task, re.MULTILINE)
+    }
+    asks = re.compile(rf"\b({'|'.join(sorted(judged))})(\.failed\b| is (not )?(failed|succeeded|success)\b)")
+    assert len(judged) > 10
+    assert [line.strip() for line in lines if asks.search(line)] == []
