@@ -70,7 +70,9 @@ def plan(program: ModuleType, tmp_path: Path) -> Any:
     )
 
 
-def test_a_strict_umask_leaves_an_environment_that_others_can_run(program: ModuleType, plan: Any) -> None:
+@pytest.mark.parametrize("umask", [0o077, 0o027, 0o777])
+def test_a_strict_umask_leaves_an_environment_that_others_can_run(program: ModuleType, plan: Any, umask: int) -> None:
+    os.umask(umask)
     program.make(plan)
     assert stat.S_IMODE(plan.place.stat().st_mode) == 0o755
     assert stat.S_IMODE((plan.place / "bin/program").stat().st_mode) == 0o755
