@@ -134,8 +134,8 @@ def answers() -> bool:
 
 
 def wait_for_devpi() -> None:
-    """Wait until devpi answers. Raises TimeoutError after three minutes."""
-    end = time.monotonic() + 180
+    """Wait until devpi answers. Raises TimeoutError after a minute."""
+    end = time.monotonic() + 60
     while not answers():
         if time.monotonic() > end:
             raise TimeoutError("devpi does not come back")
@@ -229,13 +229,13 @@ def cold_file() -> None:
     def fetch() -> None:
         connection = http.client.HTTPSConnection(DOMAIN, timeout=60)
         connection.sock = TLS.wrap_socket(socket.create_connection(("127.0.0.1", 443)), server_hostname=DOMAIN)
+        begin = time.monotonic()
         connection.request("GET", url)
         answer = connection.getresponse()
         first = answer.read(1)
-        begin = time.monotonic()
-        size = len(first + answer.read())
-        # The rest came as slowly as the upstream sent it.
-        got.append((answer.status, size, time.monotonic() - begin > seconds / 4))
+        # It came while the upstream was still sending.
+        streamed = time.monotonic() - begin < seconds / 2
+        got.append((answer.status, len(first + answer.read()), streamed))
         connection.close()
 
     clients = [threading.Thread(target=fetch) for _client in range(8)]
@@ -252,7 +252,7 @@ def cold_file() -> None:
 
 def wait_for_page(path: str) -> bytes:
     """Return a page; devpi learns of a new project when it looks at the list of all again. Raises TimeoutError."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 30
     while time.monotonic() < end:
         status, _headers, page = ask(path)
         if status == 200:
@@ -272,13 +272,13 @@ def uncached_file(outage: str) -> None:
 
 
 def ask_uncached(path: str, outage: str) -> None:
-    """Ask for what is not cached: one clear answer, about within the timeout, is what there must be."""
+    """Ask for what is not cached: one clear answer, within the timeout, is what there must be."""
     begin = time.monotonic()
     status, _headers, _page = ask(path)
     seconds = time.monotonic() - begin
     notes.append(f"{status} in {seconds:.1f} s")
     wanted = (502, 504) if outage else (200,)
-    if status not in wanted or seconds > TIMEOUT * 1.25:
+    if status not in wanted or seconds > TIMEOUT + 1:
         load.failures.append(f"{path}, not cached, while {outage or 'all is well'}: {status} in {seconds:.1f} s")
 
 
@@ -323,7 +323,7 @@ def main() -> int:
             try:
                 phase()
                 # Each client ends at least one round in each phase.
-                end = time.monotonic() + 180
+                end = time.monotonic() + 60
                 while min(load.done.values()) < 1 and time.monotonic() < end:
                     time.sleep(0.2)
                 time.sleep(2)

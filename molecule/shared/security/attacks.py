@@ -91,7 +91,7 @@ class Attacks:
 
     def _guess(self, method: str, path: str, body: str, source: str = "", **headers: str) -> int:
         connection = self._nginx.socket(source, networks.HOST) if source else self._nginx.socket()
-        connection.settimeout(5)
+        connection.settimeout(3)
         said = {
             "Host": self._nginx.host,
             "Content-Length": str(len(body)),
